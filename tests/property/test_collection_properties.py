@@ -239,6 +239,4 @@ def test_everything_stays_or_goes_with_a_reason(facts, wanted):
     assert all(step.reason for step in plan.steps)
     assert all(each.reason for each in plan.kept)
     names = [(each.kind, each.id) for each in (*plan.steps, *plan.kept) if each.kind in ("prefix", "image")]
-    assert sorted(names) == sorted(
-        [("prefix", p.id) for p in facts.prefixes] + [("image", i.id) for i in facts.images]
-    )
+    assert sorted(names) == sorted([("prefix", p.id) for p in facts.prefixes] + [("image", i.id) for i in facts.images])

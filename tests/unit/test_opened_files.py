@@ -22,6 +22,7 @@ OWN_FILES = {
     "roost.daemon.engines.docker.building.buildx": "files that it wrote to stage/",
     "roost.daemon.engines.uv.prefix": "prefixes",
     "roost.daemon.engines.uv.wheels": "records of stored wheels",
+    "roost.daemon.gc.projects": "/etc/fstab",
     "roost.daemon.integrity.trees": "manifests",
     "roost.daemon.layers.bytecode": "staged prefixes",
     "roost.daemon.layers.conda_packages": "the package cache",

@@ -13,6 +13,11 @@ from roost.daemon.config.source import ConfigSource
 from roost.daemon.curated.versions import CuratedVersions
 from roost.daemon.definitions.config_reloader import ConfigReloader
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.gc.collector import Collector
+from roost.daemon.gc.engine_images import ImagesInEngine
+from roost.daemon.gc.gathering import FactsGatherer
+from roost.daemon.gc.inventory import NoCaches
+from roost.daemon.gc.triggers import EVERY_SECONDS, IDLE_WORK, CollectionTriggers
 from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.jobs import ImageJobs
 from roost.daemon.jobs.events import Events
@@ -53,6 +58,8 @@ class Services:
     launches: LaunchFolder
     lifecycle: Lifecycle
     idle_work: IdleWork
+    collector: Collector
+    collections: CollectionTriggers
     versions: EnvironmentVersions
     curated: CuratedVersions
     events: Events
@@ -60,6 +67,7 @@ class Services:
     async def stop(self) -> None:
         """Cancel builds and let go of runs, which go on."""
         await self.idle_work.stop()
+        await self.collections.stop()
         await self.adoption.stop()
         await self.prebuilds.stop()
         await self.leases.interest.stop()
@@ -95,6 +103,10 @@ def create_services(
     interest = LeaseInterest(lifecycle)
     builds = Builds(store, engines, planner, events, launches, prefixes, images, interest)
     runs = Runs(store, engines, events, lifecycle, builds, planner, socket)
+    collector = _create_collector(store, source, runs)
+    collections = CollectionTriggers(store.layout.root, store.index, source, collector, events)
+    idle_work = IdleWork(store.index.upkeep, lifecycle, lambda: source.config.daemon.idle_work_seconds)
+    idle_work.register(IDLE_WORK, EVERY_SECONDS, collections.run_idle)
     return Services(
         store=store,
         config=source,
@@ -110,8 +122,16 @@ def create_services(
         runs=runs,
         launches=launches,
         lifecycle=lifecycle,
-        idle_work=IdleWork(store.index.upkeep, lifecycle, lambda: source.config.daemon.idle_work_seconds),
+        idle_work=idle_work,
+        collector=collector,
+        collections=collections,
         versions=EnvironmentVersions(store, events, launches),
         curated=CuratedVersions(store, engines, events, launches),
         events=events,
     )
+
+
+def _create_collector(store: Store, source: ConfigSource, runs: Runs) -> Collector:
+    caches, images = NoCaches(), ImagesInEngine(runs.containers.find_images_in_use)
+    gatherer = FactsGatherer(store.layout.root, store.index, store.artifacts, caches, images)
+    return Collector(store.layout.root, source, gatherer, store.artifacts, caches, images)

@@ -149,14 +149,49 @@ class CacheSettings(Section, frozen=True, kw_only=True):
     """`[cache]`: size and age limits of what is stored on disk."""
 
     budget_bytes: Annotated[
-        int, Meta(ge=0, description="Size limit in bytes for prefixes, packages and wheels together; 0: no limit.")
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="Size limit in bytes for everything under the root; what nothing needs and nobody used lately "
+            "is deleted beyond it. 0: no limit. If absent: 100 GB, or a fifth of the disk if that is less."
+        ),
+    ] = None
+    min_free_bytes: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="Free space in bytes that the disk of the root is to have. Below it, what was used lately is "
+            "deleted too, if nothing needs it. 0: no floor. If absent: 5 % of the disk."
+        ),
+    ] = None
+    image_bytes: Annotated[
+        int,
+        Meta(
+            ge=0, description="Size limit in bytes for the images that roost made or pulled, in engines; 0: no limit."
+        ),
     ] = 50_000_000_000
     prefix_days: Annotated[
-        NonNegative, Meta(description="Days after its last use until a prefix may be deleted to free space.")
+        NonNegative,
+        Meta(
+            description="Days after its last use until a prefix, an image or local content may be deleted for a size."
+        ),
     ] = 14.0
     package_days: Annotated[
-        NonNegative, Meta(description="Days after its last use until a package or wheel may be deleted.")
-    ] = 60.0
+        NonNegative,
+        Meta(
+            description="Days after its last use until a package, wheel or layer that no prefix has may be deleted for "
+            "a size."
+        ),
+    ] = 7.0
+    output_days: Annotated[
+        NonNegative,
+        Meta(description="Days after the end of a run until its output may be deleted, for a size or for free space."),
+    ] = 30.0
+    unmounted_days: Annotated[
+        NonNegative,
+        Meta(
+            description="Days after its last use for which a prefix stays in any case if the disk of its environment "
+            "file is not mounted, or can't be read."
+        ),
+    ] = 90.0
 
 
 class BuildsSettings(Section, frozen=True, kw_only=True):

@@ -20,7 +20,9 @@ class Content:
         self._prefixes = {prefix.id: prefix for prefix in facts.prefixes}
         self._items = {(item.kind, item.id): item for item in facts.items}
         prefixes_by_key = Counter(prefix.key for prefix in facts.prefixes)
-        self._links = {name: sum(prefixes_by_key[key] for key in set(item.linked_by)) for name, item in self._items.items()}
+        self._links = {
+            name: sum(prefixes_by_key[key] for key in set(item.linked_by)) for name, item in self._items.items()
+        }
         self._linked: dict[str, list[CacheItem]] = {key: [] for key in prefixes_by_key}
         """Items whose files prefixes have, by the key of the prefixes."""
         for item in self._items.values():

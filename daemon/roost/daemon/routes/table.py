@@ -13,6 +13,7 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.launch.folder import find_tools, link_launcher
 from roost.daemon.routes.builds import ROUTES_BUILDS
+from roost.daemon.routes.collection import ROUTES_COLLECTION
 from roost.daemon.routes.compare import ROUTES_COMPARE
 from roost.daemon.routes.curated import ROUTES_CURATED
 from roost.daemon.routes.daemon import ROUTES_DAEMON
@@ -39,6 +40,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_BUILDS,
     *ROUTES_RUNS,
     *ROUTES_STORE,
+    *ROUTES_COLLECTION,
     *ROUTES_LEASES,
     *ROUTES_REGISTRIES,
     *ROUTES_IMAGES,

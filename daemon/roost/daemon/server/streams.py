@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from typing import TypeVar
 
 import msgspec
 from aiohttp import web
@@ -19,10 +20,13 @@ from roost.wire.builds import Message
 log = logging.getLogger(__name__)
 CONTENT_TYPE = "application/x-ndjson"
 _HEARTBEAT_SECONDS = 15.0
+T = TypeVar("T")
 
 
-async def send_messages(request: web.Request, messages: AsyncIterator[Message]) -> web.StreamResponse:
-    """Answer ``request`` with ``messages``, and with a heartbeat whenever the next one is long in coming.
+async def send_messages(
+    request: web.Request, messages: AsyncIterator[T], heartbeat: object = Message(event="heartbeat")
+) -> web.StreamResponse:
+    """Answer ``request`` with ``messages``, and with a ``heartbeat`` whenever the next one is long in coming.
 
     The iterator is closed at its end and when the reader leaves, which cancels the handler.
     """
@@ -32,17 +36,19 @@ async def send_messages(request: web.Request, messages: AsyncIterator[Message]) 
         await response.prepare(request)
         if first is not None:
             await response.write(_encode_line(first))
-            await _send_with_heartbeat(response, messages)
+            await _send_with_heartbeat(response, messages, heartbeat)
     return response
 
 
-async def _send_with_heartbeat(response: web.StreamResponse, messages: AsyncIterator[Message]) -> None:
+async def _send_with_heartbeat(
+    response: web.StreamResponse, messages: AsyncIterator[object], heartbeat: object
+) -> None:
     upcoming = asyncio.ensure_future(anext(messages, None))
     try:
         while True:
             done, _ = await asyncio.wait([upcoming], timeout=_HEARTBEAT_SECONDS)
             if not done:
-                await response.write(_encode_line(Message(event="heartbeat")))
+                await response.write(_encode_line(heartbeat))
                 continue
             message = upcoming.result()
             if message is None:

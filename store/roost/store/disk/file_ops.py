@@ -13,6 +13,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from roost.model.errors import StoreError, StoreFullError
 from roost.store.failpoints import operation
@@ -164,6 +165,20 @@ def measure_tree(path: str) -> tuple[int, int]:
     linked = sum(size for _, _, size in inside.values())
     shared = sum(size for names, links, size in inside.values() if links > names)
     return total + linked, shared
+
+
+class DiskSpace(NamedTuple):
+    """Bytes of a file system."""
+
+    total: int
+    free: int
+    """For this user."""
+
+
+def measure_disk(path: str) -> DiskSpace:
+    """Return the size of the file system of ``path``: one call of statvfs(3)."""
+    status = os.statvfs(path)
+    return DiskSpace(total=status.f_blocks * status.f_frsize, free=status.f_bavail * status.f_frsize)
 
 
 def list_names(path: str) -> list[str]:

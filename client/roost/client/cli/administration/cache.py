@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import closing
 from typing import Any
 
+from roost.client.cli.administration.collection_text import collection_lines
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
+from roost.client.errors import unreachable_error
+from roost.client.terminal.progress import ProgressDisplay
 from roost.client.terminal.text import format_count, format_size, format_table, format_time
 
 Json = dict[str, Any]
@@ -24,6 +29,10 @@ def add(subparsers: Subparsers) -> None:
     add_command(
         family, "df", usage_command, "Disk usage of everything, and what protects it from collection.", "roost cache df"
     )
+    gc = add_command(family, "gc", gc_command, "Remove what is not needed, for space.", "roost cache gc --dry-run")
+    gc.add_argument("--dry-run", action="store_true", help="print what would go, and remove nothing")
+    gc.add_argument("--explain", action="store_true", help="print rules, numbers, and what stays and why")
+    gc.add_argument("--all", action="store_true", help="remove all that nothing needs, whatever its age and the budget")
     about = "Compare every file of every prefix with what was built."
     verify = add_command(family, "verify", verify_command, about, "roost cache verify --repair")
     verify.add_argument("--repair", action="store_true", help="repair the caches and rebuild what differs")
@@ -52,6 +61,32 @@ def usage_command(context: Context) -> int:
     total, unshared = format_size(totals["bytes"]), format_size(totals["own_bytes"])
     context.print(f"{format_count(totals['artifacts'], 'artifact')}, {total}, {unshared} of it unshared")
     return 0
+
+
+def gc_command(context: Context) -> int:
+    """Return 0 even if a limit could not be met: what is needed stays."""
+    options = context.options
+    request = {"dry_run": options.dry_run, "everything": options.all}
+    display = context.display = ProgressDisplay(sys.stderr, quiet=context.quiet or context.json)
+    try:
+        with closing(context.session.messages("/v1/gc", request)) as messages:
+            for message in messages:
+                if message["event"] == "result":
+                    result: Json = message["result"]
+                    break
+                if message["event"] == "step":
+                    display.show(_progress_message(message))
+            else:
+                hint = "Run the command again: what was removed is removed."
+                raise unreachable_error("The daemon closed the connection before the collection ended.", hint)
+    finally:
+        display.close()
+    context.print_json(result) if context.json else context.print_lines(collection_lines(result, options.explain))
+    return 0
+
+
+def _progress_message(message: Json) -> Json:
+    return {"event": "progress", "step": "collect", "done": message["number"], "total": message["total"]}
 
 
 def verify_command(context: Context) -> int:

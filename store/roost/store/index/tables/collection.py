@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from roost.store.index.queries import Queries, Read, Write
+from roost.store.index.queries import Queries, Read, Scan, Write
 
 
 def map_disk_usage(connection: sqlite3.Connection) -> dict[str, int]:
@@ -32,9 +32,25 @@ def put_collection_state(connection: sqlite3.Connection, name: str, value: str |
         connection.execute("INSERT OR REPLACE INTO collection_state (name, value) VALUES (?, ?)", (name, value))
 
 
+def list_prefix_sources(connection: sqlite3.Connection) -> list[tuple[str, str, bool]]:
+    """Return for each prefix the places that its definitions were seen at: lock digest, path (empty: it came without a
+    file), and whether a version of an environment has the definition."""
+    query = """
+        SELECT DISTINCT g.lock_digest, s.source,
+            EXISTS (SELECT 1 FROM bodies AS b WHERE b.definition_digest = g.definition_digest)
+        FROM artifacts AS a
+        JOIN generations AS g ON g.lock_digest = a.key
+        JOIN definitions AS d ON d.digest = g.definition_digest
+        JOIN sightings AS s ON s.definition = d.id
+        WHERE a.kind = 'prefix'
+    """
+    return [(lock, source, bool(is_registered)) for lock, source, is_registered in connection.execute(query)]
+
+
 class CollectionTable(Queries):
     """``index.collection``: sums of what is stored, and what garbage collection remembers."""
 
     map_usage = Read(map_disk_usage)
     find_state = Read(find_collection_state)
     put_state = Write(put_collection_state)
+    list_sources = Scan(list_prefix_sources)
