@@ -12,5 +12,6 @@ text of others.
 
 May import nothing else of roost.
 
-Doors: builds, collection, compare, environments, exchange, installation, leases, plans, protocol, run_output, runs, visible.
+Doors: builds, collection, compare, environments, exchange, installation, leases, plans, protocol, run_output, runs,
+visible.
 """
