@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 HEAVY = (
-    *("rattler", "docker", "uv", "watchfiles", "hypothesis", "requests", "urllib3"),
+    *("rattler", "docker", "uv", "hypothesis", "requests", "urllib3"),
     *("importlib.metadata", "tarfile", "zipfile"),
 )
 MEMORY_BYTES = 70 * 10**6

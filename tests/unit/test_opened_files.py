@@ -32,6 +32,8 @@ OWN_FILES = {
     "roost.daemon.runs.processes": "outputs of runs",
     "roost.daemon.server.doctor": "a file that it wrote",
     "roost.daemon.server.peers": "/proc",
+    "roost.daemon.watch.files.path_watches": "/proc",
+    "roost.daemon.watch.files.system_notices": "/proc",
     "roost.store.disk.layer_files": "layers",
     "roost.store.disk.lease_files": "/proc",
     "roost.store.disk.ownership": "/proc",

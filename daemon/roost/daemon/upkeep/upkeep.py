@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from roost.daemon.jobs.lifecycle import BackgroundTasks, Lifecycle
 from roost.daemon.upkeep.damage import Damage, Repair, find_fatal, plan_repairs
 from roost.daemon.upkeep.inspection import find_damage, read_file_key
-from roost.daemon.upkeep.notices import RemovalNotices
+from roost.store.disk import inotify
 from roost.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ RETRY_SECONDS = 0.5
 MAX_RETRY_SECONDS = 30.0
 POLL_SECONDS = 5.0
 """Between two looks if the system has no notices."""
+_REMOVALS = inotify.MOVED_FROM | inotify.DELETE | inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.ONLYDIR
 
 
 class RootUpkeep:
@@ -44,7 +46,7 @@ class RootUpkeep:
         self._bind_socket = bind_socket
         self._reopen_log = reopen_log
         self._index = read_file_key(store.layout.index_path)
-        self._notices = RemovalNotices.open()
+        self._notices = _open_notices()
         self._tasks = BackgroundTasks()
         self._timer: asyncio.TimerHandle | None = None
         self._inspection: asyncio.Task[None] | None = None
@@ -68,7 +70,8 @@ class RootUpkeep:
 
     def _on_notice(self) -> None:
         assert self._notices is not None
-        self._notices.drain()
+        while self._notices.read():
+            pass  # which names they are about is of no interest, since the disk is looked at anyway
         self._schedule(DELAY_SECONDS)
 
     def _schedule(self, delay: float) -> None:
@@ -87,7 +90,9 @@ class RootUpkeep:
         if self._lifecycle.is_stopping:
             return
         if self._notices is not None:
-            self._notices.watch([self._store.layout.root, os.path.dirname(self._socket)])
+            for folder in (self._store.layout.root, os.path.dirname(self._socket)):
+                with contextlib.suppress(OSError):  # it does not exist: it will be restored, and watched then
+                    self._notices.watch(folder, _REMOVALS)
         damage = find_damage(self._store.layout, self._store.root_lock, self._index, self._socket)
         reason = find_fatal(damage)
         if reason is not None:
@@ -121,3 +126,11 @@ class RootUpkeep:
                 self._reopen_log()
             case Repair.BIND_SOCKET:
                 await self._bind_socket()
+
+
+def _open_notices() -> inotify.Inotify | None:
+    """Return ``None`` if the system has no inotify, or no instance left (``fs.inotify.max_user_instances``)."""
+    try:
+        return inotify.Inotify()
+    except OSError:
+        return None

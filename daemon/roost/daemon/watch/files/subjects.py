@@ -1,0 +1,165 @@
+"""The watched paths: who owns each one, its content when it was last looked at, and who looks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from roost.daemon.watch.files.contents import FileContent, is_other, look_at
+from roost.daemon.watch.files.methods import INOTIFY, WatchMethod, choose_worst, report_silence
+from roost.daemon.watch.files.path_watches import LOCAL
+from roost.daemon.watch.files.polling import SILENCE_SECONDS, Poller
+
+log = logging.getLogger(__name__)
+REST_FACTOR = 20
+"""A path that takes long to read rests for so many times as long, so that a large file that is written without end
+takes 5 % of a core."""
+REST_FROM_SECONDS = 0.005
+MAX_REST_SECONDS = 5.0
+RETRY_SECONDS = 5.0
+"""From a failed look at a path to the next one, if the error may go by itself."""
+
+
+@dataclass(slots=True)
+class Subject:
+    """One path. ``place`` is where it is polled (``path_watches.LOCAL`` or a mount point), or ``None``."""
+
+    owners: frozenset[str] = frozenset()
+    content: FileContent | None = None
+    method: WatchMethod = INOTIFY
+    place: str | None = None
+
+
+class Subjects:
+    """All watched paths. ``report`` is called with the owners of a path whose content has changed.
+
+    Everything but the digests of polled paths belongs to one thread; ``find_method`` may be called on any.
+    """
+
+    def __init__(self, report: Callable[[frozenset[str]], None]) -> None:
+        self._report = report
+        self._owned: dict[str, frozenset[str]] = {}
+        self._subjects: dict[str, Subject] = {}
+        self._pollers: dict[str, Poller] = {}
+        self._lock = threading.Lock()
+        """For what pollers use too: owners, contents and places."""
+
+    def own(self, owner: str, paths: frozenset[str]) -> list[str]:
+        """Replace the paths of an owner. Return those that nobody wants any more."""
+        before = self._owned.get(owner, frozenset())
+        orphans = []
+        with self._lock:
+            for path in paths - before:
+                subject = self._subjects.setdefault(path, Subject())
+                subject.owners |= {owner}
+            for path in before - paths:
+                subject = self._subjects[path]
+                subject.owners -= {owner}
+                if not subject.owners:
+                    del self._subjects[path]
+                    orphans.append(path)
+                    if subject.place is not None:
+                        self._pollers[subject.place].remove(path)
+        if paths:
+            self._owned[owner] = paths
+        else:
+            self._owned.pop(owner, None)
+        return orphans
+
+    def list_paths(self) -> list[str]:
+        """Return all paths."""
+        return list(self._subjects)
+
+    def list_fresh(self, paths: Iterable[str]) -> list[str]:
+        """Return those of ``paths`` that were never looked at, each one once."""
+        found = dict.fromkeys(paths)
+        return [path for path in found if path in self._subjects and self._subjects[path].content is None]
+
+    def list_locally_polled(self) -> list[str]:
+        """Return the paths that inotify could watch, if it were not for a limit or a mode."""
+        return [path for path, subject in self._subjects.items() if subject.place == LOCAL]
+
+    def place(self, path: str, place: str | None, method: WatchMethod) -> None:
+        """Say where a path is polled, if at all, from now on."""
+        subject = self._subjects.get(path)
+        if subject is None:
+            return
+        subject.method = method
+        if subject.place == place:
+            return
+        with self._lock:
+            before, subject.place = subject.place, place
+        if before is not None:
+            self._pollers[before].remove(path)
+        if place is not None:
+            if place not in self._pollers:
+                self._pollers[place] = Poller(place, lambda path: self._poll(path, place))
+            self._pollers[place].add(path)
+
+    def look(self, path: str) -> float:
+        """Look at a path that is not polled. Return the seconds for which it is to be left alone, and after which it is
+        to be looked at again; 0 if neither."""
+        subject = self._subjects.get(path)
+        if subject is None or subject.place is not None:
+            return 0.0
+        began = time.perf_counter()
+        after = look_at(path, subject.content, time.time())
+        took = time.perf_counter() - began
+        self._store(path, after, None)
+        if after.is_passing:
+            return RETRY_SECONDS
+        return min(REST_FACTOR * took, MAX_REST_SECONDS) if took > REST_FROM_SECONDS else 0.0
+
+    def look_at_polled(self, owner: str | None, paths: Iterable[str]) -> list[Future[None]]:
+        """Have the pollers of fresh paths look at once, or all of them without an owner."""
+        if owner is None:
+            return [poller.look_now() for poller in self._pollers.values()]
+        places = {self._subjects[path].place for path in self.list_fresh(paths)}
+        return [self._pollers[place].look_now() for place in places if place is not None]
+
+    def find_method(self, owner: str) -> WatchMethod:
+        """Return how the paths of an owner are seen."""
+        found = []
+        for path in self._owned.get(owner, ()):
+            subject = self._subjects.get(path)
+            if subject is not None:
+                found.append(subject.method)
+                poller = None if subject.place is None else self._pollers.get(subject.place)
+                silence = 0.0 if poller is None else poller.measure_silence()
+                if silence > SILENCE_SECONDS:
+                    found.append(report_silence(subject.place or path, silence))
+        return choose_worst(found)
+
+    def close(self) -> None:
+        """End all polling."""
+        for poller in self._pollers.values():
+            poller.close()
+
+    def _poll(self, path: str, place: str) -> None:
+        """On the thread of a poller."""
+        subject = self._subjects.get(path)
+        if subject is None:
+            return
+        try:
+            after = look_at(path, subject.content, time.time(), polled=True)
+        except Exception:
+            log.exception("Looking at %s failed", path)
+        else:
+            self._store(path, after, place)
+
+    def _store(self, path: str, after: FileContent, place: str | None) -> None:
+        with self._lock:
+            subject = self._subjects.get(path)
+            if subject is None or subject.place != place:
+                return  # another thread looks at it now
+            before = subject.content
+            if after.is_passing and before is not None:
+                return
+            subject.content = after
+            owners = subject.owners
+        if before is not None and is_other(before, after):
+            self._report(owners)
