@@ -5,13 +5,13 @@ environment) imports none of these modules. Streams are NDJSON, one ``Message`` 
 are bytes, digests are ``sha256:`` and 64 hex digits. The names of fields are the protocol: they never change.
 
 Read ``protocol`` first, then ``plans`` (the ``EnvironmentSelector`` of most requests), then ``environments``,
-``builds``, ``runs``, ``collection``, ``compare``, ``exchange`` and ``leases``, which are independent subjects.
+``builds``, ``runs``, ``collection``, ``compare``, ``exchange``, ``bundles`` and ``leases``, which are independent subjects.
 ``installation`` is apart: the version, and how each of the two starts Python processes of roost; without msgspec, for
 clients that must start fast. ``run_output`` is how both bound the output of a detached run, ``visible`` how both print
 text of others.
 
 May import nothing else of roost.
 
-Doors: builds, collection, compare, environments, exchange, installation, leases, plans, protocol, run_output, runs,
-visible.
+Doors: builds, bundles, collection, compare, environments, exchange, installation, leases, plans, protocol, run_output,
+runs, visible.
 """

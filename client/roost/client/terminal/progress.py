@@ -27,10 +27,12 @@ STEP_TITLES = {
     "load": "loading into the engine",
     "pull": "pulling",
     "push": "pushing",
+    "pack": "writing the bundle",
+    "unpack": "reading the bundle",
 }
 REDRAW_SECONDS = 0.08
 LOG_LINES = 20
-BYTE_STEPS = ("download",)
+BYTE_STEPS = ("download", "pack", "unpack")
 """Steps whose progress is counted in bytes."""
 
 

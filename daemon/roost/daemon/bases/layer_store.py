@@ -67,9 +67,15 @@ class LayerStore:
         place = self._place_layer(f"{tar}.gz", diff_id, packed.digest, packed.size)
         return await finish_despite_cancel(asyncio.create_task(place))
 
-    async def _place_layer(self, path: str, diff_id: str, digest: str, size: int) -> BaseLayer:
+    async def adopt_blob(self, path: str, layer: BaseLayer) -> None:
+        """Move the blob of ``layer`` at ``path``, whose digest was checked and which is synced, into the store."""
+        assert layer.digest is not None
+        place = self._place_layer(path, layer.diff_id, layer.digest, layer.size, kind="base")
+        await finish_despite_cancel(asyncio.create_task(place))
+
+    async def _place_layer(self, path: str, diff_id: str, digest: str, size: int, kind: str = "steps") -> BaseLayer:
         stamp = await asyncio.to_thread(place_blob, self._layout, path, digest)
         await self._index.layers.put(
-            LayerRecord(key=f"steps:{diff_id}", diff_id=diff_id, digest=digest, size=size, stamp=stamp)
+            LayerRecord(key=f"{kind}:{diff_id}", diff_id=diff_id, digest=digest, size=size, stamp=stamp)
         )
         return BaseLayer(diff_id=diff_id, digest=digest, size=size, media_type=OCI_LAYER_GZIP, stored=True)

@@ -106,6 +106,18 @@ class BaseLoader:
             files[layer.diff_id] = path
         return files
 
+    async def obtain_blobs(
+        self, image: BaseRecord, folder: str, progress: Progress
+    ) -> tuple[BaseRecord, dict[str, str]]:
+        """Return the image with the digests of all its blobs, and the path of each by digest. ``folder`` is for those
+        that are not stored: they are fetched from the registry, or exported from the engine.
+
+        Raises: BaseLostError if a layer is nowhere; the engine's and the registry's errors.
+        """
+        complete = msgspec.structs.replace(image, layers=tuple(await self.complete_layers(image, folder, progress)))
+        files = await self._obtain_files(complete, folder, skip=0)
+        return complete, {layer.digest: files[layer.diff_id] for layer in complete.layers if layer.digest is not None}
+
     async def complete_layers(self, image: BaseRecord, folder: str, progress: Progress) -> list[BaseLayer]:
         """Return the image's layers, all with the digests of their blobs.
 

@@ -13,6 +13,7 @@ from roost.daemon.config.config import Config
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.host import find_credentials
 from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
+from roost.daemon.engines.host_python import interpreters
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.workers.pool import WorkerPool
 from roost.store.disk.layout import Layout
@@ -50,6 +51,7 @@ class Engines:
         """By the caller's variables that name an engine."""
         self._registry: RegistryClient | None = None
         self._creating = asyncio.Lock()
+        interpreters.use_folder(self.pythons_folder)
         self._asking = asyncio.Semaphore(_CREDENTIAL_SEARCHES)
         self.solving = WorkLimit(source.config.builds.solves)
         """Bounds the choice of packages: processes of uv, solves of conda, and their connections. Whoever holds it must
@@ -129,6 +131,11 @@ class Engines:
     def bytecode_folder(self) -> str:
         """Path of the folder with compiled byte-code, by package."""
         return os.path.join(self._layout.packages, "bytecode")
+
+    @property
+    def pythons_folder(self) -> str:
+        """Path of the folder with links to the Pythons that came with bundles."""
+        return os.path.join(self._layout.packages, "pythons")
 
     def _changed_config(self, engine: str) -> Config | None:
         """Return the configuration in force if ``engine`` does not have it yet, and note that it has it now."""

@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 
 PrefixStep = Literal["solve", "lock-pip", "download", "link", "build-wheels", "pip", "bytecode", "scripts", "publish"]
 ImageStep = Literal["base", "docker-steps", "layers", "load", "pull", "push"]
-StepKind = PrefixStep | ImageStep | Literal["wait"]
+BundleStep = Literal["pack", "unpack"]
+StepKind = PrefixStep | ImageStep | BundleStep | Literal["wait"]
 """``wait``: other work is ahead (``jobs.work_limit``)."""
 
 
@@ -18,7 +19,7 @@ class Progress(Protocol):
     """Receives the steps of a build as they happen."""
 
     def start(self, step: StepKind, total: int | None = None) -> None:
-        """``step`` begins; ``total`` in bytes (download) or packages (others), if it is known."""
+        """``step`` begins; ``total`` in bytes (download, pack, unpack) or packages (others), if it is known."""
 
     def advance(self, step: StepKind, done: int, total: int | None = None) -> None:
         """``done`` of ``total`` so far (absolute, not an increment)."""

@@ -8,5 +8,5 @@ and indexes say of it), ``results`` and ``registry`` (look-up, comparison, adopt
 May import ``definitions``, ``decision``, ``engines``, ``jobs``, ``credentials``, ``oci`` and ``config`` of the daemon,
 the store, the model and the wire types.
 
-Doors: artifact, missing_packages, registry, results, shared_locks, solve.
+Doors: artifact, expectation, missing_packages, registry, results, shared_locks, solve.
 """

@@ -87,6 +87,8 @@ def enclosed_wheels(lock: Lock) -> tuple[Wheel, ...]:
 
 def find_local_part(lock: Lock) -> str | None:
     """Return why the lock is of use on this machine only; ``None`` if other machines can use it."""
+    if lock.bundle:
+        return "it came with a bundle, and nobody attested it (`roost build --rebuild` makes one of this machine's own)"
     if isinstance(lock.provider, HostPython):
         if lock.provider.is_bound:
             return "it names a Python of this machine by its path (`roost build --rebuild` makes a lock without)"

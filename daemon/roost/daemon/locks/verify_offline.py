@@ -412,7 +412,8 @@ _MACHINES = {"linux-64": "x86_64", "linux-32": "i686", "osx-64": "x86_64", "osx-
 
 def marker_environment(lock: Lock, subdir: str) -> dict[str, str]:
     """Return the variables of markers (PEP 508) on the lock's platform with the lock's Python."""
-    version = next((package.version for package in lock.conda if package.name == "python"), "3")
+    own = lock.provider.version if isinstance(lock.provider, HostPython) else "3"
+    version = next((package.version for package in lock.conda if package.name == "python"), own)
     system, _, processor = subdir.partition("-")
     os_name, platform, name = _SYSTEMS.get(system, ("posix", system, system))
     return {

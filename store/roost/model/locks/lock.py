@@ -183,6 +183,9 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unanswered: dict[str, str] = {}
     """Places of ``--find-links`` that did not answer when the packages were chosen, and why; not digested. Such a lock
     is not shared."""
+    bundle: str = ""
+    """Digest of the bundle that the lock came with, if no channel and no index attested it; not digested. Such a lock
+    is not shared."""
     format: int = 1
 
 

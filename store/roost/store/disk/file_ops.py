@@ -75,6 +75,16 @@ def sync_folder(path: str) -> None:
     operation("sync-folder", path)
 
 
+def sync_file(path: str) -> None:
+    """fsync the content of a file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    operation("fsync", path)
+
+
 def rename(source: str, target: str) -> None:
     """Rename a file or folder, and record the operation for fail point traces."""
     os.rename(source, target)

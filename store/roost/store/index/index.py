@@ -36,6 +36,7 @@ class Index(Queries):
     publish_prefix = Write(transactions.publish_prefix)
     publish_image = Write(transactions.publish_image)
     register_locked = Write(transactions.register_locked)
+    record_bundle = Write(transactions.record_bundle)
     begin_run = Write(transactions.begin_run)
     end_run = Write(transactions.end_run)
     fail_open_builds = Write(transactions.fail_open_builds)

@@ -1,7 +1,7 @@
 """Transactions that span several table families, and the snapshot that a plan is made from.
 
-In this order: the facts of a plan; the commit points of publishing a prefix and an image; a version with its lock; the
-begin and end of a run; recovery of what a dead daemon left open. ``Index`` offers each as a method.
+In this order: the facts of a plan; the commit points of publishing a prefix and an image; a version with its lock; a
+bundle; the begin and end of a run; recovery of what a dead daemon left open. ``Index`` offers each as a method.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from roost.model.errors import StoreError
-from roost.model.locks.lock import Lock
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import (
     Artifact,
+    BaseRecord,
     BuildRecord,
     Event,
     Generation,
@@ -30,10 +31,16 @@ from roost.store.clock import utc_now
 from roost.store.failpoints import failpoint
 from roost.store.index.tables import artifacts
 from roost.store.index.tables.definitions import is_known, is_last_sighting, put_settings, record_sighting
-from roost.store.index.tables.environments import register_version
-from roost.store.index.tables.generations import add_generation, complete_base, find_current_generation, find_generation
+from roost.store.index.tables.environments import VersionTakenError, register_version
+from roost.store.index.tables.generations import (
+    add_generation,
+    complete_base,
+    find_current_generation,
+    find_generation,
+    list_generations,
+)
 from roost.store.index.tables.history import append_event, estimate_durations
-from roost.store.index.tables.images import put_image
+from roost.store.index.tables.images import put_base, put_image
 from roost.store.index.tables.leases import delete_expired_leases
 from roost.store.index.tables.locks import put_lock
 from roost.store.index.tables.records import (
@@ -134,6 +141,39 @@ def register_locked(
         add_generation(connection, generation, lock)
         failpoint("register-locked")
     return registered
+
+
+def record_bundle(
+    connection: sqlite3.Connection, versions: Sequence[tuple[NewVersion, NewGeneration, Lock, BaseRecord | None]]
+) -> list[tuple[RegistrationResult, Generation]]:
+    """Register the versions of a bundle, each with its lock and its base, or none of them.
+
+    A number that another version has here is not taken: the next one is. A definition that has a lock here keeps it,
+    and the bundle's becomes a further generation, which is not current.
+    """
+    recorded: list[tuple[RegistrationResult, Generation]] = []
+    for new, generation, lock, base in versions:
+        try:
+            registered = register_version(connection, new)
+        except VersionTakenError:
+            registered = register_version(connection, msgspec.structs.replace(new, number=None))
+        if base is not None:
+            put_base(connection, base)
+        recorded.append((registered, _add_bundled_generation(connection, generation, lock)))
+        failpoint("bundle.in-transaction")
+    return recorded
+
+
+def _add_bundled_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Lock) -> Generation:
+    known = [each for each in list_generations(connection, new.definition_digest) if each.platform == new.platform]
+    digest = digest_lock(lock)
+    same = (digest, new.base_digest, new.steps_digest)
+    for each in reversed(known):
+        if (each.lock_digest, each.base_digest, each.steps_digest) == same:
+            return each
+        if each.lock_digest == digest and each.base_digest is None and new.base_digest is not None:
+            return complete_base(connection, each, new.base_digest, new.steps_digest)
+    return add_generation(connection, new, lock, current=not known)
 
 
 def begin_run(

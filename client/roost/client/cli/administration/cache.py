@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 from typing import Any
 
+from roost.client.cli.administration import bundles
 from roost.client.cli.administration.collection_text import collection_lines
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
@@ -36,6 +37,7 @@ def add(subparsers: Subparsers) -> None:
     about = "Compare every file of every prefix with what was built."
     verify = add_command(family, "verify", verify_command, about, "roost cache verify --repair")
     verify.add_argument("--repair", action="store_true", help="repair the caches and rebuild what differs")
+    bundles.add(family)
 
 
 def usage_command(context: Context) -> int:

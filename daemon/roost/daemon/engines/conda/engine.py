@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from roost.daemon.engines.conda import cache, jobs
+from roost.daemon.engines.conda.archives import PackageArchives, fetch_archives
 from roost.daemon.engines.conda.channels import (
     ALIAS,
     ChannelRoutes,
@@ -82,6 +83,7 @@ class CondaEngine:
 
     def __init__(self, cache_dir: str, bytecode_dir: str, config: CondaConfig, workers: WorkerPool) -> None:
         self.packages_dir = os.path.join(cache_dir, "packages")
+        self.archives = PackageArchives(os.path.join(cache_dir, "archives"))
         self._index_dir = os.path.join(cache_dir, "index")
         self._workers = workers
         self._rules = CondaRules(workers)
@@ -93,6 +95,7 @@ class CondaEngine:
         cache.delete_leftovers(self.packages_dir, ".")
         cache.delete_temporary_files(self._index_dir)
         cache.delete_leftovers(bytecode_dir, "stage-")
+        self.archives.delete_unfinished()
 
     def configure(self, config: CondaConfig) -> None:
         """Use ``config`` from the next call on."""
@@ -244,8 +247,8 @@ class CondaEngine:
         packages = self._mask_urls(packages, credentials or {})
         progress.start("link", len(packages))
         with translate_errors(f"linking into {prefix}"):
-            order, modified = await self._link_verified(packages, prefix, progress, credentials or {})
-            await finish_thread_despite_cancel(self._finish_prefix, packages, prefix)
+            order, modified, sources = await self._link_verified(packages, prefix, progress, credentials or {})
+            await finish_thread_despite_cancel(self._finish_prefix, packages, prefix, sources)
         progress.finish("link")
         by_name = {package.name: package for package in packages}
         await run_post_link([by_name[name] for name in order], prefix, progress)
@@ -267,9 +270,30 @@ class CondaEngine:
         packages = self._mask_urls(packages, credentials or {})
         progress.start("link", len(packages))
         with translate_errors(f"linking for {final}"):
-            _, modified = await self._link_verified(packages, folder, progress, credentials or {}, final)
+            _, modified, _ = await self._link_verified(packages, folder, progress, credentials or {}, final)
         progress.finish("link")
         return modified
+
+    async def fetch_archives(
+        self, packages: Sequence[CondaPackage], *, progress: Progress, credentials: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return the path of the file of each of ``packages`` by sha256, after fetching those that are not stored.
+
+        Raises:
+            PackageMissingError, PackageDigestMismatchError, StoreFullError.
+        """
+        masked = self._mask_urls(packages, credentials)
+
+        async def fetch(paths: Mapping[str, str]) -> None:
+            request = jobs.FetchRequest(
+                packages=tuple(package for package in masked if package.sha256 in paths),
+                paths=dict(paths),
+                idle_timeout=self.config.idle_timeout,
+                access=self._access(credentials, None),
+            )
+            await self._run(jobs.FETCH, request, progress)
+
+        return await fetch_archives(self.archives, masked, self._routes.fetch_url, fetch, progress)
 
     def hold_cache(self) -> AbstractAsyncContextManager[None]:
         """While it is held, nothing is dropped from the package cache."""
@@ -291,22 +315,23 @@ class CondaEngine:
         progress: Progress,
         credentials: Mapping[str, str],
         final: str | None = None,
-    ) -> tuple[list[str], list[str]]:
+    ) -> tuple[list[str], list[str], dict[str, str]]:
         """Link ``packages`` and check meanwhile that their cached files are intact; if not, repair and link again.
 
         Checking at the same time costs no extra time and finds the same: linked and cached files have the same inodes.
-        Returns the names of the packages, dependencies first, and of those that had been modified.
+        Returns the names of the packages, dependencies first, those of the ones that had been modified, and the URLs
+        of stored files that were linked, by the packages' own.
         """
         check_names(packages)
         async with self._gate.shared():
-            missing = await asyncio.to_thread(self._find_missing, packages)
+            missing, sources = await asyncio.to_thread(self._find_missing, packages)
             fetched = {package.url for package in missing}
             cached = [package for package in packages if package.url not in fetched]
             checking = asyncio.ensure_future(asyncio.to_thread(cache.find_suspects, self.packages_dir, cached))
             failure: CodedError | None = None
             order: list[str] = []
             try:
-                order = await self._link(packages, missing, prefix, progress, credentials, final)
+                order = await self._link(packages, missing, sources, prefix, progress, credentials, final)
             except CodedError as error:
                 failure = error
             finally:
@@ -315,24 +340,28 @@ class CondaEngine:
         if not modified or isinstance(failure, PackageUnsafeError):
             if failure is not None:
                 raise failure
-            return order, []
+            return order, [], sources
         progress.log(f"{', '.join(modified)} in the package cache was changed: fetched again")
         await finish_thread_despite_cancel(clear_folder, prefix)
         async with self._gate.shared():
-            missing = await asyncio.to_thread(self._find_missing, packages)
-            order = await self._link(packages, missing, prefix, progress, credentials, final)
-        return order, modified
+            missing, more = await asyncio.to_thread(self._find_missing, packages)
+            order = await self._link(packages, missing, more, prefix, progress, credentials, final)
+        return order, modified, sources | more
 
-    def _find_missing(self, packages: Sequence[CondaPackage]) -> list[CondaPackage]:
-        """Return those of ``packages`` that the cache lacks. Blocks."""
+    def _find_missing(self, packages: Sequence[CondaPackage]) -> tuple[list[CondaPackage], dict[str, str]]:
+        """Return those of ``packages`` that the cache lacks, and the ``file://`` URLs of those whose files are stored,
+        by the packages' own URLs. Blocks."""
         missing = [package for package in packages if not cache.is_cached(self.packages_dir, package)]
-        check_local_packages((package, self._routes.fetch_url(package.url)) for package in missing)
-        return missing
+        stored = self.archives.find_all(missing)
+        others = [package for package in missing if package.url not in stored]
+        check_local_packages((package, self._routes.fetch_url(package.url)) for package in others)
+        return missing, {url: f"file://{path}" for url, path in stored.items()}
 
     async def _link(
         self,
         packages: Sequence[CondaPackage],
         missing: Sequence[CondaPackage],
+        sources: Mapping[str, str],
         prefix: str,
         progress: Progress,
         credentials: Mapping[str, str],
@@ -344,6 +373,7 @@ class CondaEngine:
             final=final,
             cache_dir=self.packages_dir,
             sizes={package.url: package.size for package in missing},
+            sources=dict(sources),
             idle_timeout=self.config.idle_timeout,
             access=self._access(credentials, None),
         )
@@ -377,8 +407,8 @@ class CondaEngine:
         with os.scandir(self.packages_dir) as entries:
             return [each.path for each in entries if each.name.startswith(".") and each.is_dir(follow_symlinks=False)]
 
-    def _finish_prefix(self, packages: Sequence[CondaPackage], prefix: str) -> None:
-        fetched = [(package, self._routes.fetch_url(package.url)) for package in packages]
+    def _finish_prefix(self, packages: Sequence[CondaPackage], prefix: str, sources: Mapping[str, str]) -> None:
+        fetched = [(p, sources.get(p.url) or self._routes.fetch_url(p.url)) for p in packages]
         restore_canonical_urls(prefix, ((package, url) for package, url in fetched if url != package.url))
         write_marks(prefix, packages)
 

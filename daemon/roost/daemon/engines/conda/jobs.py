@@ -85,7 +85,8 @@ class DistributionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Link ``packages`` into ``prefix``; ``sizes`` are those of the packages that have to be fetched, by URL."""
+    """Link ``packages`` into ``prefix``; ``sizes`` are those of the packages that have to be fetched, by URL, and
+    ``sources`` the URLs of those whose files are on this machine."""
 
     packages: tuple[CondaPackage, ...]
     prefix: str
@@ -93,6 +94,17 @@ class LinkRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The path that files name as their prefix, if it is not ``prefix``."""
     cache_dir: str
     sizes: dict[str, int]
+    sources: dict[str, str]
+    idle_timeout: float
+    """Seconds that a channel may send nothing."""
+    access: ChannelAccess
+
+
+class FetchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Write the files of ``packages`` to ``paths``, which are by sha256."""
+
+    packages: tuple[CondaPackage, ...]
+    paths: dict[str, str]
     idle_timeout: float
     """Seconds that a channel may send nothing."""
     access: ChannelAccess
@@ -137,3 +149,7 @@ LINK = WorkerJob(
     doing="linking packages", retires_on_error=True,
 )  # fmt: skip
 """Returns the names of the packages, dependencies first. Threads of rattler go on after a failure."""
+FETCH = WorkerJob(
+    kind=CONDA_WORKERS, target=f"{_NATIVE}.fetching:fetch", payload=FetchRequest, result=type(None),
+    doing="fetching packages",
+)  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
@@ -43,6 +43,9 @@ def choose_interpreter(requires: str | None) -> Interpreter:
     found = _probe_all()
     fitting = [each for each in found if each.is_usable and specifier.contains(each.version)]
     if not fitting:
+        found += _probe(interpreters.list_provided())
+        fitting = [each for each in found if each.is_usable and specifier.contains(each.version)]
+    if not fitting:
         versions = sorted({each.version for each in found}, key=Version)
         raise NoInterpreterError(
             f"No Python on this machine fits {requires or 'any version'}; found: {', '.join(versions) or 'none'}",
@@ -54,7 +57,11 @@ def choose_interpreter(requires: str | None) -> Interpreter:
 
 
 def _probe_all() -> list[Interpreter]:
-    probed = [interpreters.probe_interpreter(path) for path in interpreters.list_interpreters()]
+    return _probe(interpreters.list_interpreters())
+
+
+def _probe(paths: Iterable[str]) -> list[Interpreter]:
+    probed = [interpreters.probe_interpreter(path) for path in paths]
     return [each for each in probed if each is not None]
 
 
@@ -82,10 +89,12 @@ def choose_for_lock(lock: Lock, requires: str | None = None) -> Interpreter:
     own = interpreters.probe_interpreter(interpreters.own_interpreter())
     if own is not None and misfit(own) is None:
         return own
-    found = [(each, misfit(each)) for each in _probe_all()]
-    fitting = [each for each, reason in found if reason is None]
-    if fitting:
-        return max(fitting, key=lambda each: Version(each.version))
+    found: list[tuple[Interpreter, str | None]] = []
+    for paths in (interpreters.list_interpreters, interpreters.list_provided):
+        found += [(each, misfit(each)) for each in _probe(paths())]
+        fitting = [each for each, reason in found if reason is None]
+        if fitting:
+            return max(fitting, key=lambda each: Version(each.version))
     raise _no_fitting_error(provider, found)
 
 

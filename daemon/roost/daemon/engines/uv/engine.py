@@ -174,6 +174,10 @@ class PipEngine:
             arguments += ["--default-index", index] if index else []
             arguments += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
             outcome = await self._process.run([*arguments, "--offline"], folder, secrets=secrets)
+            if outcome.status != 0 and (stored := await self._wheel_files(secrets).find_fetched(wheels)):
+                # What uv's cache lacks may be here as files: those of a bundle, or of an image.
+                await asyncio.to_thread(self._write_pylock, pylock, wheels, {**stored, **files})
+                outcome = await self._process.run([*arguments, "--offline"], folder, secrets=secrets)
             if outcome.status == 0:
                 installation.add_text(outcome.stderr)
             elif any(wheel.kind == "editable" for wheel in wheels):
@@ -270,8 +274,15 @@ class PipEngine:
         They may be for any platform, but not editable. Raises as :meth:`install`.
         """
         _, own = _split_index(self._config.index_url)
-        fetcher = Fetcher(Secrets({**own, **(credentials or {})}), self._config.timeout)
-        return await WheelFiles(self._wheels_dir, self._store, fetcher).fetch_missing(wheels, progress or Silent())
+        files = self._wheel_files(Secrets({**own, **(credentials or {})}))
+        return await files.fetch_missing(wheels, progress or Silent())
+
+    async def add_wheel_file(self, path: str, wheel: Wheel) -> None:
+        """Move the file of ``wheel`` at ``path`` into the store. The caller has checked its sha256 and synced it."""
+        await asyncio.to_thread(self._wheel_files(Secrets({})).add, path, wheel)
+
+    def _wheel_files(self, secrets: Secrets) -> WheelFiles:
+        return WheelFiles(self._wheels_dir, self._store, Fetcher(secrets, self._config.timeout))
 
     async def store_built_wheel(self, path: str) -> None:
         """Store the wheel at ``path``, which another machine built. The caller has checked its sha256."""

@@ -23,6 +23,7 @@ from roost.daemon.jobs.progress import Progress
 from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import BuildRequirement, Wheel
 from roost.store.disk.regular_files import open_regular
+from roost.store.failpoints import failpoint
 
 _CONCURRENCY = 4
 """Downloads at a time."""
@@ -157,6 +158,35 @@ class WheelFiles:
             paths |= dict(await asyncio.gather(*(self._fetch(wheel) for wheel in missing)))
             progress.finish("download")
         return paths
+
+    async def find_fetched(self, wheels: Sequence[Wheel]) -> dict[str, str]:
+        """Return, by sha256, the paths of the files of those of ``wheels`` that were fetched or imported earlier."""
+        fetched = [wheel for wheel in wheels if wheel.kind in ("index", "url")]
+        found = dict(await asyncio.gather(*(self._find_stored(wheel) for wheel in fetched)))
+        return {sha256: path for sha256, path in found.items() if path}
+
+    def add(self, path: str, wheel: Wheel) -> None:
+        """Move the file at ``path``, which is synced and has the sha256 of ``wheel``, into the store. Blocks."""
+        target = self._fetched_path(wheel)
+        if wheel.kind in ("built", "local"):
+            stored = StoredWheel(
+                file_name=wheel.file_name, sha256=wheel.sha256, size=wheel.size, built=wheel.kind == "built"
+            )
+            target = self._store.path(stored)
+        folder = make_temporary_folder(self._root)
+        try:
+            os.chmod(folder, 0o755)
+            os.rename(path, os.path.join(folder, wheel.file_name))
+            sync_path(folder)
+            failpoint("wheel.staged")
+            if os.path.isdir(os.path.dirname(target)):  # damaged, or under another file name
+                os.rename(os.path.join(folder, wheel.file_name), target)
+                sync_path(os.path.dirname(target))
+            else:
+                publish_folder(folder, os.path.dirname(target))
+            failpoint("wheel.placed")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     async def _find_stored(self, wheel: Wheel) -> tuple[str, str]:
         """Return the sha256 of a wheel and the path of its file, checked; the path is empty if it is not stored."""

@@ -29,8 +29,10 @@ class GenerationUnknownError(LookupFailedError):
     code = "generation-unknown"
 
 
-def add_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Lock) -> Generation:
-    """Store the lock, number it as the next generation and make that current."""
+def add_generation(
+    connection: sqlite3.Connection, new: NewGeneration, lock: Lock, *, current: bool = True
+) -> Generation:
+    """Store the lock, number it as the next generation and make that current, unless ``current`` is false."""
     digest = put_lock(connection, lock)
     row = connection.execute(
         "SELECT coalesce(max(number), 0) AS last FROM generations WHERE definition_digest = ? AND platform = ?",
@@ -42,19 +44,22 @@ def add_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Loc
         number=row["last"] + 1,
         lock_digest=digest,
         created=utc_now(),
+        current=current,
         as_of=new.as_of,
         base_digest=new.base_digest,
         steps_digest=new.steps_digest,
     )
-    _clear_current(connection, new.definition_digest, new.platform)
+    if current:
+        _clear_current(connection, new.definition_digest, new.platform)
     connection.execute(
-        f"INSERT INTO generations ({_GENERATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
+        f"INSERT INTO generations ({_GENERATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             generation.definition_digest,
             generation.platform,
             generation.number,
             generation.lock_digest,
             generation.created,
+            generation.current,
             generation.as_of,
             generation.base_digest,
             generation.steps_digest,

@@ -120,7 +120,7 @@ async def link(request: LinkRequest, context: JobContext) -> list[str]:
     routes = channel_routes(request.access)
     check = PackageCheck(request)
     with translate_errors("reading the lock"):
-        records = to_records(request.packages, routes.fetch_url)
+        records = to_records(request.packages, lambda url: request.sources.get(url) or routes.fetch_url(url))
     reporter = LinkReporter(request, check, context)
     with translate_errors(f"linking {len(records)} packages"):
         task = asyncio.ensure_future(

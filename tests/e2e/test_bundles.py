@@ -1,0 +1,58 @@
+"""Bundles: what one machine exports, another one without any network runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.offline import OfflineRoost
+from tests.support.pip_index import PipIndex, sdist_bytes
+from tests.support.roost_process import Roost
+
+
+@pytest.fixture
+def offline(roost: Roost) -> Iterator[OfflineRoost]:
+    """A machine without a network, with a root of its own and the working folder of ``roost``."""
+    machine = OfflineRoost(roost.folder, roost.config.read_text())
+    yield machine
+    machine.end()
+
+
+def test_pip_only_environment_offline(roost: Roost, offline: OfflineRoost, pip_index: PipIndex) -> None:
+    pip_index.wheel("greet", "1.0")
+    pip_index.add("made", sdist_bytes("made", "2.0", str(roost.folder / "trace")))
+    roost.write("requirements.txt", "greet\nmade\n")
+    exported = roost.json("cache", "bundle", "export", "-o", "b.roost")
+    assert exported["files"] == 2
+    imported = offline.json("cache", "bundle", "import", "b.roost", "--expect", exported["digest"])
+    assert imported["digest"] == exported["digest"]
+    traces = (roost.folder / "trace").read_text()
+    assert offline.ok("run", "python", "-c", "import greet, made; print(greet.value, made.value)") == "1.0 2.0 built\n"
+    assert offline.ok("exec", "--", "python", "-c", "import greet; print(greet.value)") == "1.0\n"
+    assert (roost.folder / "trace").read_text() == traces
+
+
+def test_conda_and_pip_environment_offline(
+    conda_roost: Roost, offline: OfflineRoost, pip_index: PipIndex, channel_url: str
+) -> None:
+    """The cache has the packages unpacked only, so their files come from the channel, which only one machine has."""
+    roost = conda_roost
+    pip_index.wheel("greet", "1.0")
+    roost.write(
+        "roost.toml",
+        '[conda]\ndependencies = ["python=3.11", "six=1.16"]\n[pip]\nrequirements = ["greet"]\n'
+        '[variables]\nGREETING = "hello"\n',
+    )
+    roost.ok("build")
+    text = roost.ok("cache", "bundle", "export", "-o", "b.roost")
+    again = roost.json("cache", "bundle", "export", "-f", "roost.toml", "-o", "c.roost")
+    assert (roost.folder / "b.roost").read_bytes() == (roost.folder / "c.roost").read_bytes()
+    assert again["digest"] in text
+    offline.ok("cache", "bundle", "import", "b.roost")
+    code = "import greet, os, six; print(greet.value, six.__version__, os.environ['GREETING'])"
+    assert offline.ok("run", "python", "-c", code) == "1.0 1.16.0 hello\n"
+    lock = roost.json("plan")["lock_digest"]
+    assert offline.json("plan")["lock_digest"] == lock
+    records = list(offline.root.glob("prefixes/*/conda-meta/six-*.json"))
+    assert channel_url not in records[0].read_text()
+    assert str(offline.root) + "/packages/conda/archives" not in records[0].read_text()
