@@ -5,7 +5,7 @@ environment) imports none of these modules. Streams are NDJSON, one ``Message`` 
 are bytes, digests are ``sha256:`` and 64 hex digits. The names of fields are the protocol: they never change.
 
 Read ``protocol`` first, then ``plans`` (the ``EnvironmentSelector`` of most requests), then ``environments``,
-``builds``, ``runs``, ``collection``, ``compare``, ``exchange``, ``bundles`` and ``leases``, which are independent subjects.
+``builds``, ``runs``, ``bundles``, ``collection``, ``compare``, ``exchange`` and ``leases``, independent subjects.
 ``installation`` is apart: the version, and how each of the two starts Python processes of roost; without msgspec, for
 clients that must start fast. ``run_output`` is how both bound the output of a detached run, ``visible`` how both print
 text of others.
