@@ -1,15 +1,21 @@
-"""Routes that import and export environments.
+"""Routes that import and export environments: other tools' formats, and bundles.
 
-Separate from ``environments``, whose view of a version they return: they read and write other tools' formats.
+Separate from ``environments``, whose view of a version they return.
 """
 
 from __future__ import annotations
+
+from functools import partial
+
+from aiohttp import web
 
 from roost.daemon.credentials.host import dropped_credentials_warnings
 from roost.daemon.exchange.exports import export_environment
 from roost.daemon.routes.environments import view_environment
 from roost.daemon.server.routing import Call, Route
+from roost.daemon.server.streams import send_messages
 from roost.daemon.services import SERVICES
+from roost.wire.bundles import BundleExportRequest, BundleImportRequest, BundleMessage
 from roost.wire.exchange import ExportRequest, ExportResponse, ImportRequest, ImportResponse
 
 
@@ -35,6 +41,32 @@ async def export_to_format(call: Call[ExportRequest]) -> ExportResponse:
     return await export_environment(services.store, services.engines, services.resolver, services.planner, call.body)
 
 
+async def export_bundle(call: Call[BundleExportRequest]) -> web.StreamResponse:
+    from roost.daemon.bundles.exports import BundleExporter  # few daemons ever write one
+    from roost.daemon.bundles.session import stream_bundle
+
+    services = call.app[SERVICES]
+    exporter = BundleExporter(services.store, services.engines, services.resolver, services.planner, services.builds)
+    return await send_messages(call.request, stream_bundle(partial(exporter.export, call.body), "export"))
+
+
+async def import_bundle(call: Call[BundleImportRequest]) -> web.StreamResponse:
+    from roost.daemon.bundles.imports import BundleImporter
+    from roost.daemon.bundles.session import stream_bundle
+
+    services = call.app[SERVICES]
+    importer = BundleImporter(
+        services.store,
+        services.engines,
+        services.resolver,
+        services.planner,
+        services.builds,
+        services.events,
+        services.launches,
+    )
+    return await send_messages(call.request, stream_bundle(partial(importer.import_bundle, call.body), "import"))
+
+
 ROUTES_EXCHANGE = [
     Route(
         "POST",
@@ -51,5 +83,23 @@ ROUTES_EXCHANGE = [
         request=ExportRequest,
         response=ExportResponse,
         summary="Write a definition in another tool's format",
+    ),
+    Route(
+        "POST",
+        "/v1/bundles/export",
+        export_bundle,
+        request=BundleExportRequest,
+        response=BundleMessage,
+        stream=True,
+        summary="Write environments with all that they need to one file",
+    ),
+    Route(
+        "POST",
+        "/v1/bundles/import",
+        import_bundle,
+        request=BundleImportRequest,
+        response=BundleMessage,
+        stream=True,
+        summary="Use the environments of a bundle, without a connection",
     ),
 ]

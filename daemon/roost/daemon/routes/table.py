@@ -13,7 +13,6 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.launch.folder import find_tools, link_launcher
 from roost.daemon.routes.builds import ROUTES_BUILDS
-from roost.daemon.routes.bundles import ROUTES_BUNDLES
 from roost.daemon.routes.collection import ROUTES_COLLECTION
 from roost.daemon.routes.compare import ROUTES_COMPARE
 from roost.daemon.routes.curated import ROUTES_CURATED
@@ -49,7 +48,6 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_CURATED,
     *ROUTES_WHEELS,
     *ROUTES_EXCHANGE,
-    *ROUTES_BUNDLES,
     *ROUTES_DOCUMENTS,
     *ROUTES_COMPARE,
 )
