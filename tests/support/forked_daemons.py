@@ -3,7 +3,8 @@
 The imports are nine tenths of a daemon's start, and hundreds of tests need a daemon of their own whose start is not
 their subject. A fork runs `roostd --start` from its first statement on, with the variables, session, working folder
 and output that a client's daemon has. A test whose subject is the start itself lets the client start its daemon (the
-marker ``starts_daemon``), and so does each test after the first daemon of a root ended.
+marker ``starts_daemon``), and so does each test after the first daemon of a root ended. A forked daemon watches only
+what ``roost watch add`` names.
 
 This file is also the program of that process: isolated, as daemons are, and so without the package ``tests``.
 """
@@ -116,6 +117,10 @@ def _become_daemon(environ: dict[str, str], log: str) -> NoReturn:
         time.tzset()
         sys.argv = ["roostd", "--start"]
         from roost.daemon.main import main
+        from roost.daemon.watch.uses import UseNotes
+
+        # Tests of other subjects change files that a command has used: prebuilding them would race with the test.
+        UseNotes.note = lambda *_, **__: None  # type: ignore[method-assign]
 
         main()
     finally:

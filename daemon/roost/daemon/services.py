@@ -9,6 +9,7 @@ from aiohttp import web
 from roost.daemon.builds.builds import Builds
 from roost.daemon.caller.current import LastCaller
 from roost.daemon.config.config import Config
+from roost.daemon.config.schema import WatchSettings
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.curated.versions import CuratedVersions
 from roost.daemon.definitions.config_reloader import ConfigReloader
@@ -33,6 +34,11 @@ from roost.daemon.prebuilding.prebuilds import Prebuilds
 from roost.daemon.prefixes.adoption import Adoption
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.daemon.runs.runs import Runs
+from roost.daemon.watch.driver import WatchDriver
+from roost.daemon.watch.news import DAY_SECONDS, NEWS_WORK, WatchNews
+from roost.daemon.watch.reading import DefinitionReader
+from roost.daemon.watch.saving import WatchSaver
+from roost.daemon.watch.watches import Watches
 from roost.daemon.workspace.resolver import EnvironmentResolver
 from roost.daemon.workspace.versions import EnvironmentVersions
 from roost.model.records import FileStamp
@@ -63,11 +69,13 @@ class Services:
     versions: EnvironmentVersions
     curated: CuratedVersions
     events: Events
+    watches: Watches
 
     async def stop(self) -> None:
         """Cancel builds and let go of runs, which go on."""
         await self.idle_work.stop()
         await self.collections.stop()
+        await self.watches.stop()
         await self.adoption.stop()
         await self.prebuilds.stop()
         await self.leases.interest.stop()
@@ -107,15 +115,22 @@ def create_services(
     collections = CollectionTriggers(store.layout.root, store.index, source, collector, events)
     idle_work = IdleWork(store.index.upkeep, lifecycle, lambda: source.config.daemon.idle_work_seconds)
     idle_work.register(IDLE_WORK, EVERY_SECONDS, collections.run_idle)
+    resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers)
+    prebuilds = Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables)
+    curated = CuratedVersions(store, engines, events, launches)
+    reader = DefinitionReader(resolver, planner, config_file.path)
+    watches = _create_watches(store, source, reader, prebuilds, events, lifecycle)
+    news = WatchNews(store.index, events, reader, planner.bases.resolver, curated, source, watches.list_targets)
+    idle_work.register(NEWS_WORK, DAY_SECONDS, news.look)
     return Services(
         store=store,
         config=source,
         reloader=reloader,
-        resolver=EnvironmentResolver(store, runs, source, reloader, engines.workers),
+        resolver=resolver,
         engines=engines,
         planner=planner,
         builds=builds,
-        prebuilds=Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables),
+        prebuilds=prebuilds,
         leases=ClientLeases(store.index, interest),
         prefixes=prefixes,
         adoption=Adoption(store, prefixes, launches),
@@ -126,8 +141,9 @@ def create_services(
         collector=collector,
         collections=collections,
         versions=EnvironmentVersions(store, events, launches),
-        curated=CuratedVersions(store, engines, events, launches),
+        curated=curated,
         events=events,
+        watches=watches,
     )
 
 
@@ -135,3 +151,19 @@ def _create_collector(store: Store, source: ConfigSource, runs: Runs) -> Collect
     caches, images = NoCaches(), ImagesInEngine(runs.containers.find_images_in_use)
     gatherer = FactsGatherer(store.layout.root, store.index, store.artifacts, caches, images)
     return Collector(store.layout.root, source, gatherer, store.artifacts, caches, images)
+
+
+def _create_watches(
+    store: Store,
+    source: ConfigSource,
+    reader: DefinitionReader,
+    prebuilds: Prebuilds,
+    events: Events,
+    lifecycle: Lifecycle,
+) -> Watches:
+    def settings() -> WatchSettings:
+        return source.config.watch
+
+    saver = WatchSaver(store.index.watches)
+    driver = WatchDriver(reader, prebuilds, events, saver, settings)
+    return Watches(store.index.watches, driver, saver, lifecycle, settings, store.layout.root)

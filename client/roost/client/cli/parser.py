@@ -26,6 +26,7 @@ MODULES = {
     "administration.registries": ("registry",),
     "environments.curated": ("curated",),
     "administration.events": ("events",),
+    "administration.watches": ("watch",),
     "administration.cache": ("cache",),
     "administration.daemon": ("daemon", "doctor"),
     "completion": ("completion",),

@@ -110,6 +110,24 @@ class CuratedVersions:
             await self._events.append("curated-synced", registries=list(locations), added=names)
         return result
 
+    async def find_newer(self, location: str) -> dict[str, tuple[int, int | None]]:
+        """Return the environments of a catalogue whose latest version is not known here: name to that version, and to
+        the latest one that is known. Registers nothing.
+
+        Raises: CatalogueInvalidError, CatalogueUnknownError, ServiceUnreachableError.
+        """
+        fetched = await self._registry.fetch(location)
+        latest: dict[str, int] = {}
+        for entry in fetched.catalogue.entries if fetched is not None else ():
+            latest[entry.name] = max(entry.version, latest.get(entry.name, 0))
+        reserved = await asyncio.to_thread(load_shipped_names)
+        found: dict[str, tuple[int, int | None]] = {}
+        for name, version in latest.items():
+            known = await self._index.environments.find_latest_number(name)
+            if name.lower() not in reserved and (known is None or known < version):
+                found[name] = version, known
+        return found
+
     async def _register_synced(self, new: Sequence[NewVersion]) -> list[RegistrationResult]:
         try:
             async with invalidate_launch_plans(self._launches):

@@ -79,7 +79,7 @@ class Lifecycle:
     @property
     def is_idle(self) -> bool:
         """Whether there is no build, stream or foreground run: a newer client may then restart the daemon."""
-        return not self.held
+        return self.held.keys() <= PASSIVE_ACTIVITIES
 
     @property
     def is_at_rest(self) -> bool:
@@ -116,7 +116,7 @@ class Lifecycle:
         """Start the idle time again: a request came."""
         self._last = time.monotonic()
         self._notify()
-        if self._timer is None and self.is_idle and self.idle_exit and not self.is_stopping:
+        if self._timer is None and not self.held and self.idle_exit and not self.is_stopping:
             self._set_timer(self.idle_exit)
 
     def on_activity(self, observer: Callable[[], None]) -> None:
@@ -135,7 +135,7 @@ class Lifecycle:
         left = self._last + self.idle_exit - time.monotonic()
         if left > 0:
             self._set_timer(left)
-        elif self.is_idle:
+        elif not self.held:
             self.stop("idle")
 
     def _cancel_timer(self) -> None:

@@ -35,7 +35,10 @@ from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import digest_lock, sum_sizes
 from roost.model.records import Artifact, Generation, IndexFacts
 from roost.store.store import Store
-from roost.wire.plans import EnvironmentSelector, Nearest, PlanView, Reason
+from roost.wire.plans import Action, EnvironmentSelector, Nearest, PlanView, Reason
+
+READY_ACTIONS: tuple[Action, ...] = ("reuse-prefix", "reuse-image", "use-interpreter")
+"""Actions that leave nothing to build."""
 
 
 class PlanWithFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,11 @@ class PlanWithFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The image, if the definition is an unmodified image."""
     image_interpreter: str | None = None
     """Path of the Python in the image of the generation, if known."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a command can start at once."""
+        return self.plan.action in READY_ACTIONS and not self.is_unrecorded
 
     @property
     def is_unrecorded(self) -> bool:

@@ -52,9 +52,10 @@ class PrebuildReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Request:
-    def __init__(self, key: str, create_job: CreateJob) -> None:
+    def __init__(self, key: str, create_job: CreateJob, caller: Mapping[str, str] | None) -> None:
         self.key = key
         self.create_job = create_job
+        self.caller = caller
         self.reported: tuple[str, str] = ("", "")
 
 
@@ -99,16 +100,16 @@ class Prebuilds:
         """Call ``on_report`` in the event loop with everything that becomes of requests."""
         self._listeners.append(on_report)
 
-    def request(self, key: str, create_job: CreateJob) -> None:
+    def request(self, key: str, create_job: CreateJob, caller: Mapping[str, str] | None = None) -> None:
         """Request that the job which ``create_job`` returns is made ready, in place of an older request for ``key``.
 
         ``create_job`` is called when the prebuild begins, as part of background work. An error of it is reported as one
-        of the build.
+        of the build. ``caller``: the variables to build with; by default those of the last caller of all.
         """
         if self._is_stopped:
             return
         self._queue.pop(key, None)
-        self._queue[key] = request = _Request(key, create_job)
+        self._queue[key] = request = _Request(key, create_job, caller)
         self._cancel(key)
         self._report(request, "queued")
         if self._runner is None or self._runner.done():
@@ -168,7 +169,7 @@ class Prebuilds:
         self._conclude(request, attempt)
 
     async def _start(self, request: _Request) -> BuildResult | None:
-        with use_caller(self._caller()):
+        with use_caller(self._caller() if request.caller is None else request.caller):
             job = await request.create_job()
             if job is None:
                 return None

@@ -88,6 +88,7 @@ async def create_build_job(services: Services, body: BuildRequest) -> BuildJob:
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
         raise InvalidRequestError("Only images can be pushed", hint="Add -t docker.")
     targeted = target_definition(resolved, request)
+    services.watches.note_use(body.what, resolved, body.target, ready=None)
     selector = await services.resolver.pin(targeted, body.what)
     return BuildJob(resolved=targeted, request=request, selector=selector, push=push)
 

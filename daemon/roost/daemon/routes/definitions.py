@@ -81,6 +81,7 @@ async def _plan_target(
     targeted = target_definition(resolved, request)
     pinned = await services.resolver.pin(targeted, selector)
     planned = await services.planner.plan(targeted, request, pinned, solve=solve)
+    services.watches.note_use(selector, resolved, target, ready=planned.is_ready)
     return planned.plan, planned.facts.lock_digest
 
 

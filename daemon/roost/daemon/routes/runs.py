@@ -89,6 +89,7 @@ async def _plan(
     resolved = target_definition(found, request)
     selector = await services.resolver.pin(resolved, selector)
     planned = await services.planner.plan(resolved, request, selector)
+    services.watches.note_use(selector, found, target, ready=planned.is_ready)
     warnings = [*resolved.warnings, *editable_warnings(planned.plan.reasons)]
     return msgspec.structs.replace(resolved, warnings=warnings), planned, selector
 

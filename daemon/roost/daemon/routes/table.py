@@ -26,11 +26,13 @@ from roost.daemon.routes.leases import ROUTES_LEASES
 from roost.daemon.routes.registries import ROUTES_REGISTRIES
 from roost.daemon.routes.runs import ROUTES_RUNS
 from roost.daemon.routes.store import ROUTES_STORE
+from roost.daemon.routes.watches import ROUTES_WATCHES
 from roost.daemon.routes.wheels import ROUTES_WHEELS
 from roost.daemon.server.app import create_app
 from roost.daemon.server.keys import CALLER, CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
 from roost.daemon.server.routing import Route
 from roost.daemon.services import SERVICES, create_services
+from roost.daemon.watch.files.watcher import FileWatcher
 from roost.model.records import FileStamp
 from roost.store.store import Store
 
@@ -50,6 +52,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_EXCHANGE,
     *ROUTES_DOCUMENTS,
     *ROUTES_COMPARE,
+    *ROUTES_WATCHES,
 )
 
 
@@ -79,6 +82,7 @@ async def _start_services(app: web.Application) -> None:
     await services.curated.register_shipped()
     await services.leases.load()
     await services.runs.reattach()
+    services.watches.start(FileWatcher, app[EVENTS])
     services.idle_work.start()
 
 

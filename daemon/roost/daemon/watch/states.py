@@ -80,12 +80,16 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """The plan for a digest: ready, or to be built. ``trouble``: why there is none; ``waits``: until a person asks."""
+    """The plan for a digest: ready, or to be built.
+
+    ``trouble``: why there is none; ``waits``: until a person asks; ``broken``: until the file is mended.
+    """
 
     digest: str
     ready: bool
     trouble: Trouble | None = None
     waits: bool = False
+    broken: bool = False
 
 
 class BuildStarted(msgspec.Struct, frozen=True):
@@ -252,7 +256,8 @@ def _on_read(state: WatchState, digest: str) -> Step:
     if overtaken is not None:
         return overtaken
     is_first = state.phase == "new"
-    if digest == state.wanted and not is_first and state.phase not in UNUSABLE:  # rule 3
+    is_known = digest == state.wanted and (state.phase not in UNUSABLE or digest == state.refused)
+    if is_known and not is_first:  # rule 3
         return _with(state, reading=False), []
     state = _with(
         state,
@@ -290,7 +295,8 @@ def _on_plan(state: WatchState, plan: Planned) -> Step:
     if is_in_flight or plan.digest == state.refused or state.phase == "warm":
         return state, []
     if plan.trouble is not None:
-        return _refuse(state, plan.digest, plan.trouble, plan.waits)
+        phase: Phase = "broken" if plan.broken else "waiting" if plan.waits else "failed"
+        return _refuse(state, phase, plan.digest, plan.trouble)
     if not state.eager:
         return _with(state, phase="cold"), []
     return _request(_with(state, phase="queued", due=True))
@@ -308,7 +314,7 @@ def _on_end(state: WatchState, ended: BuildEnded) -> Step:
     if ended.cancelled:
         return _with(state, phase="cold", refused=ended.digest, trouble=ended.trouble), []
     if ended.trouble is not None:
-        return _refuse(state, ended.digest, ended.trouble, ended.waits)
+        return _refuse(state, "waiting" if ended.waits else "failed", ended.digest, ended.trouble)
     state = _with(state, phase="warm", good=ended.digest, refused=None, trouble=None)
     return state, [Announce("warm", ended.digest)]
 
@@ -322,8 +328,7 @@ def _on_pause(state: WatchState) -> Step:
     return state, actions
 
 
-def _refuse(state: WatchState, digest: str, trouble: Trouble, waits: bool) -> Step:
-    phase: Phase = "waiting" if waits else "failed"
+def _refuse(state: WatchState, phase: Phase, digest: str, trouble: Trouble) -> Step:
     return _with(state, phase=phase, refused=digest, trouble=trouble), [Announce(phase, digest, trouble)]
 
 

@@ -1,7 +1,7 @@
 """Commands about the daemon and what it stores and shares, apart from environments and runs.
 
 Modules in any order: ``daemon`` (``daemon``, ``doctor``), ``events``, ``cache`` (artifacts on disk), ``images``,
-``registries``.
+``registries``, ``watches``.
 
 May import ``roost.client.cli`` (context, parser, selector), ``roost.client.cli.execution.builds``, and the client's
 packages below the command line.

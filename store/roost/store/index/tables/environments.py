@@ -252,6 +252,13 @@ def list_versions(
     return [_decode_version(row) for row in rows]
 
 
+def find_latest_number(connection: sqlite3.Connection, name: str) -> int | None:
+    """Return the highest number of a version of an environment, archived or not; ``None`` if there is none."""
+    query = "SELECT max(v.version) FROM versions AS v JOIN environments AS e ON e.id = v.environment WHERE e.name = ?"
+    number: int | None = connection.execute(query, (name,)).fetchone()[0]
+    return number
+
+
 def list_versions_by_definition(connection: sqlite3.Connection, digest: str) -> list[EnvironmentVersion]:
     """Return all versions with this definition, by name and version."""
     query = _SELECT_VERSION + "WHERE b.definition_digest = ? ORDER BY e.name, v.version"
@@ -383,6 +390,7 @@ class EnvironmentTable(Queries):
     get = Read(get_version)
     load_body = Read(load_body)
     find_same = Read(find_same_version)
+    find_latest_number = Read(find_latest_number)
     list_page = Scan(list_environments)
     list_versions = Scan(list_versions)
     list_by_definition = Scan(list_versions_by_definition)

@@ -1,0 +1,98 @@
+"""The inputs of a definition: every path whose change can change what it means.
+
+They are what the readers accessed, also if reading failed: the file itself, files that it includes, local wheels, build
+files of local folders, a Dockerfile, the files of a build context; missing files that would be chosen instead; the
+config file, whose defaults are part of every digest; and names that may be of use later. Functions here block.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from roost.daemon.definitions.large_inputs import SmallFiles
+from roost.daemon.definitions.resolved import ResolvedDefinition
+from roost.daemon.definitions.stamps import ABSENT, stamp
+from roost.model.errors import CodedError
+from roost.store.sources.files import LocalFiles
+
+COMPANIONS = (".python-version", "roost.lock")
+"""Files beside a definition that say more about it."""
+MAX_PATHS = 5_000
+"""Paths that are watched for one definition."""
+MAX_TREE_FOLDERS = 1_000
+"""Folders of one tree (a local project, a build context) that are watched."""
+
+
+class Closure(msgspec.Struct, frozen=True, kw_only=True):
+    """The inputs of one definition, with the states that they had before they were read."""
+
+    stamps: dict[str, str | None]
+    """Path to its state (``definitions.stamps``); ``None`` for a folder whose names matter."""
+    has_trees: bool = False
+    """Whether the content of whole folders matters, which the states here do not show."""
+    cut: str | None = None
+    """A folder of which too much is below it to be watched as a whole."""
+
+
+NOTHING = Closure(stamps={})
+
+
+def find_closure(
+    path: str,
+    files: SmallFiles,
+    resolved: ResolvedDefinition | None,
+    error: CodedError | None = None,
+    config: str | None = None,
+) -> Closure:
+    """Return the inputs of the definition at ``path`` (a file or folder), which ``files`` read, as far as they came.
+
+    ``resolved``: the result; ``error``: why there is none. ``config``: the config file.
+    """
+    stamps: dict[str, str | None] = {guard.path: guard.identity for guard in files.guards.values()}
+    trees = set(files.folders)
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    more = [path, *(os.path.join(folder, name) for name in COMPANIONS), *([config] if config else [])]
+    if resolved is not None:
+        stamps |= {guard.path: guard.identity for guard in resolved.guards or ()}
+        more += [*resolved.absent, *(each.path for each in resolved.inputs)]
+        more += [resolved.source.path] if resolved.source.path else []
+    if error is not None and error.location is not None and os.path.isabs(error.location.path):
+        more.append(error.location.path)
+    for each in more:
+        if each not in stamps:
+            is_tree = each != path and os.path.isdir(each)
+            trees |= {each} if is_tree else set()
+            stamps[each] = None if os.path.isdir(each) else stamp(each)
+    if folder == path:
+        stamps[path] = None  # an environment file may appear in it
+    cut = None
+    for tree in sorted(trees):
+        inner = LocalFiles().list_subfolders(tree, MAX_TREE_FOLDERS)
+        cut = tree if len(inner) >= MAX_TREE_FOLDERS else cut
+        stamps |= dict.fromkeys(inner, None)
+    if len(stamps) > MAX_PATHS:
+        cut, stamps = cut or folder, dict(list(stamps.items())[:MAX_PATHS])
+    return Closure(stamps=stamps, has_trees=bool(trees), cut=cut)
+
+
+def has_changed(stamps: Mapping[str, str | None]) -> bool:
+    """Return whether a path is in another state than it was; folders are not compared."""
+    return any(identity is not None and _differs(path, identity) for path, identity in stamps.items())
+
+
+def _differs(path: str, identity: str) -> bool:
+    now = stamp(path)
+    return now != identity and not (identity == ABSENT and os.path.isdir(path) and now == ABSENT)
+
+
+def find_changed(closures: Mapping[str, Closure]) -> list[str]:
+    """Return the keys of those whose inputs have changed, or may have: of trees only reading tells."""
+    return [key for key, closure in closures.items() if closure.has_trees or has_changed(closure.stamps)]
+
+
+def is_below(path: str, folders: Iterable[str]) -> bool:
+    """Return whether ``path`` is one of ``folders``, or below one."""
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)

@@ -1,0 +1,312 @@
+"""The effects of watches: readings, plans, requests for builds, and what is announced of them.
+
+Changes of files wait until they come to rest (``schedule``), then each definition that changed is read and planned
+once, a few at a time, and the state machine (``states``) says what follows. Everything here runs in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from functools import partial
+from typing import Protocol
+
+from roost.daemon.builds.job import BuildJob
+from roost.daemon.config.schema import WatchSettings
+from roost.daemon.jobs.events import Events
+from roost.daemon.jobs.lifecycle import BackgroundTasks
+from roost.daemon.prebuilding.prebuilds import PrebuildReport
+from roost.daemon.watch.closure import Closure, has_changed
+from roost.daemon.watch.files.methods import WatchMethod
+from roost.daemon.watch.reading import DefinitionReader, Reading, describe_error, make_request
+from roost.daemon.watch.saving import WatchSaver
+from roost.daemon.watch.schedule import Debounce
+from roost.daemon.watch.states import (
+    Announce,
+    BuildEnded,
+    BuildPostponed,
+    BuildStarted,
+    Changed,
+    ContentRead,
+    MakePlan,
+    ReadContent,
+    RequestBuild,
+    Trouble,
+    WatchInput,
+    WithdrawBuild,
+    step,
+)
+from roost.daemon.watch.views import EVENTS, event_fields
+from roost.daemon.watch.watched import WatchedDefinition
+from roost.model.errors import CodedError, LookupFailedError
+
+log = logging.getLogger(__name__)
+READERS = 2
+"""Readings at a time: more would only delay the requests of people."""
+POSTPONED = {
+    "battery": "the machine runs on battery (watch.on_battery)",
+    "load": "the machine is busy (watch.max_load)",
+    "asked": "a build of the same that somebody asked for goes first",
+}
+
+
+class FileWatching(Protocol):
+    """What sees that files change (``watch.files``). An owner is the id of a watch."""
+
+    async def watch(self, owner: str, paths: Iterable[str]) -> None:
+        """Watch these paths for ``owner``, in place of those before."""
+
+    async def forget(self, owner: str) -> None:
+        """Watch nothing for ``owner`` any more."""
+
+    def describe(self, owner: str) -> WatchMethod:
+        """Return how the paths of ``owner`` are seen."""
+
+    async def close(self) -> None:
+        """Watch nothing any more."""
+
+
+class PrebuildQueue(Protocol):
+    """What builds in the background (``daemon.prebuilding``). A key is the id of a watch."""
+
+    def request(
+        self,
+        key: str,
+        create_job: Callable[[], Awaitable[BuildJob | None]],
+        caller: Mapping[str, str] | None = None,
+    ) -> None:
+        """Request a build with the variables of ``caller``, in place of an older request for ``key``."""
+
+    def withdraw(self, key: str) -> None:
+        """Forget the request for ``key``."""
+
+    def listen(self, on_report: Callable[[PrebuildReport], None]) -> None:
+        """Call ``on_report`` with everything that becomes of requests."""
+
+
+class OvertakenError(LookupFailedError):
+    """The content has changed since its build was requested. Never shown: it is read again."""
+
+    code = "watch-overtaken"
+
+
+class WatchDriver:
+    """The watches of a daemon, and what is under way for them."""
+
+    def __init__(
+        self,
+        reader: DefinitionReader,
+        prebuilds: PrebuildQueue,
+        events: Events,
+        saver: WatchSaver,
+        settings: Callable[[], WatchSettings],
+    ) -> None:
+        self.watches: dict[str, WatchedDefinition] = {}
+        self.files: FileWatching | None = None
+        """Set before anything is watched: it needs ``on_files`` at its creation."""
+        self._reader = reader
+        self._prebuilds = prebuilds
+        self._events = events
+        self._saver = saver
+        self._changes: Debounce[str] = Debounce(lambda: settings().debounce_seconds)
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks: deque[tuple[str, bool]] = deque()
+        """Watches to be read (true) or only planned again (false), in the order of requests."""
+        self._readers = 0
+        self._tasks = BackgroundTasks()
+        self._news: deque[tuple[str, dict[str, object]]] = deque()
+        self._is_announcing = False
+        self._moved = asyncio.Event()
+        self._is_stopped = False
+        prebuilds.listen(self._on_report)
+
+    # ------------------------------------------------------------------ what happens
+    def on_files(self, owners: Set[str]) -> None:
+        """Note that files of these watches changed, or may have."""
+        now = asyncio.get_running_loop().time()
+        for owner in owners:
+            if owner in self.watches:
+                self._changes.note(owner, now)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        due = self._changes.next_time()
+        if due is None or self._is_stopped or (self._timer is not None and self._timer.when() <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        for owner in self._changes.pop_due(asyncio.get_running_loop().time()):
+            if owner in self.watches:
+                self.feed(self.watches[owner], Changed())
+        self._set_timer()
+
+    def _on_report(self, report: PrebuildReport) -> None:
+        watch = self.watches.get(report.key)
+        if watch is None or watch.state.flight is None:
+            return
+        digest, error = watch.state.flight, report.error
+        match report.state:
+            case "building":
+                self.feed(watch, BuildStarted(digest))
+            case "ready":
+                self.feed(watch, BuildEnded(digest))
+            case "waiting" if error is None:
+                message = POSTPONED.get(report.reason, report.reason)
+                self.feed(watch, BuildPostponed(digest, Trouble(code=report.reason, message=message)))
+            case "waiting":
+                assert error is not None
+                self.feed(watch, BuildEnded(digest, _name_wait(report.reason, error), waits=True))
+            case "failed" if isinstance(error, OvertakenError):
+                self.feed(watch, BuildEnded(digest, overtaken=True))
+            case "failed" if error is None or error.code == "build-cancelled":
+                cancelled = Trouble(code="build-cancelled", message="its build was cancelled")
+                self.feed(watch, BuildEnded(digest, cancelled, cancelled=True))
+            case "failed":
+                assert error is not None
+                self.feed(watch, BuildEnded(digest, describe_error(error)))
+            case "queued":
+                pass
+
+    def feed(self, watch: WatchedDefinition, happened: WatchInput) -> None:
+        """Tell a watch what happened, and begin what follows."""
+        before = watch.state
+        watch.state, actions = step(before, happened)
+        if watch.state != before and not watch.state.removed:
+            self._saver.mark(watch)
+        for action in actions:
+            match action:
+                case ReadContent():
+                    self._look(watch, reads=True)
+                case MakePlan():
+                    self._look(watch, reads=False)
+                case RequestBuild(digest):
+                    create_job = partial(self._create_job, watch, digest)
+                    self._prebuilds.request(watch.id, create_job, watch.subject.caller)
+                case WithdrawBuild(digest):
+                    self._prebuilds.withdraw(watch.id)  # which reports nothing
+                    self.feed(watch, BuildEnded(digest, cancelled=True))
+                case Announce():
+                    self._announce(watch, action)
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    # ------------------------------------------------------------------ readings and plans
+    def _look(self, watch: WatchedDefinition, *, reads: bool) -> None:
+        self._looks.append((watch.id, reads))
+        if self._readers < READERS and not self._is_stopped:
+            self._readers += 1
+            self._tasks.spawn(self._work())
+
+    async def _work(self) -> None:
+        try:
+            while self._looks and not self._is_stopped:
+                watch_id, reads = self._looks.popleft()
+                watch = self.watches.get(watch_id)
+                if watch is not None:
+                    await (self._read(watch) if reads else self._plan(watch))
+        finally:
+            self._readers -= 1
+
+    async def _read(self, watch: WatchedDefinition) -> None:
+        """Read the definition, watch its inputs, and say what it is now; plan for it at once, if that follows."""
+        reading = await self._reader.read(watch.subject)
+        if watch.state.removed:
+            return
+        await self._watch_inputs(watch, reading.closure)
+        found = reading.definition.source.path if reading.definition is not None else None
+        watch.definition = found if found != watch.path else None
+        self._saver.mark(watch, reading.closure)
+        if reading.definition is None:
+            assert reading.fault is not None
+            self.feed(watch, reading.fault)
+            return
+        self.feed(watch, ContentRead(reading.definition.digest))
+        if self._looks and self._looks[-1] == (watch.id, False):  # the plan that follows needs no second reading
+            self._looks.pop()
+            await self._plan_reading(watch, reading)
+
+    async def _watch_inputs(self, watch: WatchedDefinition, closure: Closure) -> None:
+        """Have the inputs of the last content watched. What changed before they were is a change."""
+        assert self.files is not None
+        paths = hash(frozenset(closure.stamps)) or 1
+        if watch.paths == paths:
+            return
+        await self.files.watch(watch.id, list(closure.stamps))
+        watch.paths, watch.count = paths, len(closure.stamps)
+        if await asyncio.to_thread(has_changed, closure.stamps):
+            self.on_files({watch.id})
+
+    async def _plan(self, watch: WatchedDefinition) -> None:
+        """Plan for the last content, which was read before."""
+        await self._plan_reading(watch, await self._reader.read(watch.subject))
+
+    async def _plan_reading(self, watch: WatchedDefinition, reading: Reading) -> None:
+        definition = reading.definition
+        if definition is None or definition.digest != watch.state.wanted:
+            self.on_files({watch.id})
+            return
+        self.feed(watch, await self._reader.plan(watch.subject, definition))
+
+    async def _create_job(self, watch: WatchedDefinition, digest: str) -> BuildJob | None:
+        """Return the job of a request when its turn has come. Raises: OvertakenError if it is of another content."""
+        definition = (await self._reader.read(watch.subject)).definition
+        if definition is None or definition.digest != digest:
+            raise OvertakenError(f"{watch.path} has changed", hint="It is read again.")
+        request = make_request(watch.subject, definition)
+        return BuildJob(resolved=definition, request=request, selector=watch.subject.selector)
+
+    # ------------------------------------------------------------------ events, and the end
+    def _announce(self, watch: WatchedDefinition, news: Announce) -> None:
+        if news.phase in EVENTS:
+            self._news.append((EVENTS[news.phase], event_fields(watch, news)))
+            if not self._is_announcing and not self._is_stopped:
+                self._is_announcing = True
+                self._tasks.spawn(self._publish_news())
+
+    async def _publish_news(self) -> None:
+        try:
+            while self._news:
+                kind, fields = self._news.popleft()
+                await self._events.append(kind, **fields)
+        except CodedError as error:
+            log.warning("An event of a watch was not recorded: %s", error.message)
+        finally:
+            self._is_announcing = False
+
+    async def wait_rest(self, watches: Iterable[WatchedDefinition], seconds: float) -> None:
+        """Wait until these watches have been read and planned, but no longer than that."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        waiting = list(watches)
+        while waiting := [each for each in waiting if each.state.reading or _is_planned_next(each)]:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or self._is_stopped:
+                return
+            try:
+                await asyncio.wait_for(self._moved.wait(), left)
+            except asyncio.TimeoutError:
+                return
+
+    async def stop(self) -> None:
+        """End everything that is under way; the queue of prebuilds is stopped by its owner."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._tasks.cancel()
+        if self.files is not None:
+            await self.files.close()
+
+
+def _is_planned_next(watch: WatchedDefinition) -> bool:
+    return watch.state.phase == "queued" and watch.state.flight is None
+
+
+def _name_wait(reason: str, error: CodedError) -> Trouble:
+    """Return why a build waits for a person: the code is the reason, the text says what it would run or need."""
+    trouble = describe_error(error)
+    return Trouble(code=reason, message=trouble.message, location=trouble.location)

@@ -1,0 +1,122 @@
+"""Read a watched definition: what it is now, or why it is none, and which inputs it was read from. Runs no code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+import msgspec
+
+from roost.daemon.caller.current import use_caller
+from roost.daemon.decision.facts import Request
+from roost.daemon.definitions.large_inputs import SmallFiles
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition, target_definition
+from roost.daemon.jobs.views import as_coded_error, error_body
+from roost.daemon.planning.planner import Planner
+from roost.daemon.watch.closure import Closure, find_closure
+from roost.daemon.watch.states import Planned, Trouble, Unreadable
+from roost.daemon.workspace.resolver import EnvironmentResolver
+from roost.model.errors import CodedError, InvalidDefinitionError
+from roost.wire.plans import EnvironmentSelector
+
+log = logging.getLogger(__name__)
+WAITING_CODES = frozenset({"variable-missing", "git-denied", "index-denied", "channel-refused"})
+"""Codes of errors that mean that a caller has to bring credentials."""
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is watched: how a command names the definition, and what it is for."""
+
+    path: str
+    """The file, or a folder with an environment file."""
+    cwd: str | None = None
+    """The folder from which a search led to the file; ``None`` if it was named."""
+    target: str = "auto"
+    ignore_image: bool = False
+    caller: dict[str, str] = {}
+    """What may be stored of the last caller's variables."""
+
+    @property
+    def selector(self) -> EnvironmentSelector:
+        """Return what a command would send."""
+        return EnvironmentSelector(
+            cwd=self.cwd or os.path.dirname(self.path),
+            file=self.path if self.cwd is None else None,
+            ignore_image=self.ignore_image,
+        )
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """Result of reading: a definition for its target, or why there is none; and its inputs in any case."""
+
+    closure: Closure
+    definition: TargetedDefinition | None = None
+    fault: Unreadable | None = None
+
+
+class DefinitionReader:
+    """Reads and plans what is watched, in the way that requests do, for the last caller of each."""
+
+    def __init__(self, resolver: EnvironmentResolver, planner: Planner, config: str) -> None:
+        """``config``: path of the config file, whether it exists or not."""
+        self._resolver = resolver
+        self._planner = planner
+        self._config = config
+
+    async def read(self, subject: Subject) -> Reading:
+        """Return what ``subject`` is now. Never raises an error of the definition."""
+        files, resolved, error = SmallFiles(), None, None
+        with use_caller(subject.caller):
+            try:
+                resolved = await self._resolver.resolve(subject.selector, files=files)
+                definition = target_definition(resolved, make_request(subject, resolved))
+            except Exception as failure:
+                if not isinstance(failure, CodedError):
+                    log.exception("A watched definition could not be read: %s", subject.path)
+                definition, error = None, as_coded_error(failure)
+            closure = await asyncio.to_thread(find_closure, subject.path, files, resolved, error, self._config)
+            fault = await asyncio.to_thread(_find_fault, subject, definition, error)
+        return Reading(closure=closure, definition=None if fault else definition, fault=fault)
+
+    async def plan(self, subject: Subject, definition: TargetedDefinition) -> Planned:
+        """Return whether the environment is ready. Never raises an error of planning."""
+        request, selector = make_request(subject, definition), subject.selector
+        if definition.definition.python.user_managed and "PATH" in subject.caller:
+            selector.environ = {"PATH": subject.caller["PATH"]}  # an interpreter without a path is searched there
+        with use_caller(subject.caller):
+            try:
+                planned = await self._planner.plan(definition, request, selector)
+            except Exception as failure:
+                if not isinstance(failure, CodedError):
+                    log.exception("A watched definition could not be planned: %s", subject.path)
+                error = as_coded_error(failure)
+                broken, waits = isinstance(error, InvalidDefinitionError), error.code in WAITING_CODES
+                return Planned(definition.digest, False, describe_error(error), waits=waits, broken=broken)
+        return Planned(definition.digest, planned.is_ready)
+
+
+def make_request(subject: Subject, definition: ResolvedDefinition) -> Request:
+    """Return the request of a build that nobody waits for."""
+    return Request(definition=definition.definition, target=subject.target, ignore_image=subject.ignore_image)
+
+
+def describe_error(error: CodedError) -> Trouble:
+    """Return an error as a reason, with its place."""
+    return Trouble(code=error.code, message=error_body(error).message, location=error.location)
+
+
+def _find_fault(subject: Subject, definition: ResolvedDefinition | None, error: CodedError | None) -> Unreadable | None:
+    """Return why there is nothing to build: the file is broken or missing, or a search leads to another one. Blocks."""
+    exists = os.path.lexists(subject.path)
+    if not exists:
+        message = f"{subject.path} does not exist"
+        return Unreadable("missing", Trouble(code="file-missing", message=message))
+    if error is not None:
+        is_empty = os.path.isdir(subject.path) and error.code == "definition-not-found"
+        return Unreadable("missing" if is_empty else "broken", describe_error(error))
+    found = definition.source.path if definition is not None else None
+    if subject.cwd is not None and found is not None and found != subject.path:
+        message = f"{found} is used instead"
+        return Unreadable("passed-over", Trouble(code="file-passed-over", message=message))
+    return None

@@ -1,0 +1,88 @@
+"""Noting which environment files are used: a plan that is answered must not wait for it.
+
+A request costs one look into a table; what is new is passed on in batches, a while after the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from roost.daemon.caller.current import caller_variables
+from roost.daemon.caller.variables import without_secrets
+from roost.daemon.definitions.resolved import ResolvedDefinition
+from roost.daemon.watch.reading import Subject
+from roost.wire.plans import EnvironmentSelector
+
+DELAY_SECONDS = 1.0
+"""From a use until it is passed on. A client that asked for a plan has its answer by then."""
+FRESH_SECONDS = 600.0
+"""How long the same use is not noted again."""
+MAX_NOTED = 10_000
+_SCRIPT = "pep723"
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """The last use of an environment file."""
+
+    subject: Subject
+    digest: str
+    ready: bool | None
+    """Whether the environment was ready; ``None`` if that is not known yet."""
+
+
+class UseNotes:
+    """Uses of environment files that have not been passed on."""
+
+    def __init__(self, on_uses: Callable[[Sequence[Use]], None], is_enabled: Callable[[], bool]) -> None:
+        self._on_uses = on_uses
+        self._is_enabled = is_enabled
+        self._noted: dict[str, tuple[str, str, bool | None, float]] = {}
+        """Path to the last use: digest, target, readiness and time."""
+        self._pending: dict[str, Use] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(
+        self, selector: EnvironmentSelector, resolved: ResolvedDefinition, target: str, *, ready: bool | None
+    ) -> None:
+        """Note that a request used the file that ``resolved`` was read from, if there is one."""
+        path = resolved.source.path
+        if path is None or not _names_a_file(selector):
+            return
+        now, noted = time.monotonic(), self._noted.get(path)
+        if noted is not None and noted[:3] == (resolved.digest, target, ready) and now - noted[3] < FRESH_SECONDS:
+            return
+        if not self._is_enabled():
+            return
+        if len(self._noted) >= MAX_NOTED:
+            self._noted.clear()
+        self._noted[path] = resolved.digest, target, ready, now
+        is_search = selector.file is None and resolved.source.format != _SCRIPT
+        subject = Subject(
+            path=path,
+            cwd=selector.cwd if is_search else None,
+            target=target,
+            ignore_image=selector.ignore_image,
+            caller=without_secrets(caller_variables()),
+        )
+        self._pending[path] = Use(subject=subject, digest=resolved.digest, ready=ready)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(DELAY_SECONDS, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        uses, self._pending = list(self._pending.values()), {}
+        self._on_uses(uses)
+
+    def stop(self) -> None:
+        """Pass on nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _names_a_file(selector: EnvironmentSelector) -> bool:
+    others = (selector.text, selector.environment, selector.image, selector.run, selector.document)
+    return all(other is None for other in others)

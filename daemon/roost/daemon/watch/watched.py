@@ -1,0 +1,78 @@
+"""One watched definition in memory, and its form in the index."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from roost.daemon.watch.closure import NOTHING, Closure
+from roost.daemon.watch.reading import Subject
+from roost.daemon.watch.states import WatchState, restore
+from roost.model.records import WatchRecord
+
+log = logging.getLogger(__name__)
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What ``WatchRecord.body`` has, besides the columns."""
+
+    subject: Subject
+    state: WatchState = WatchState()
+    definition: str | None = None
+    count: int = 0
+
+
+class WatchedDefinition:
+    """One watch. Its inputs are not held here but by the watcher of files and in the index: there may be thousands."""
+
+    __slots__ = ("count", "definition", "id", "last_used", "origin", "paths", "state", "subject")
+
+    def __init__(self, watch_id: str, subject: Subject, origin: str, last_used: str, state: WatchState) -> None:
+        self.id = watch_id
+        self.subject = subject
+        self.origin = origin
+        self.last_used = last_used
+        self.state = state
+        self.definition: str | None = None
+        """The environment file that was found, if it is not the watched path itself."""
+        self.count = 0
+        """Number of inputs."""
+        self.paths = 0
+        """Digest of the set of inputs that the watcher of files knows; 0 if it knows none."""
+
+    @property
+    def path(self) -> str:
+        return self.subject.path
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the daemon has to live for it."""
+        return self.origin == "added" and not self.state.paused
+
+    def encode(self, closure: Closure | None) -> WatchRecord:
+        """Return the row. ``closure``: the inputs, unless those in the index are still the same."""
+        body = _Body(subject=self.subject, state=self.state, definition=self.definition, count=self.count)
+        return WatchRecord(
+            id=self.id,
+            path=self.path,
+            origin="added" if self.origin == "added" else "used",
+            paused=self.state.paused,
+            last_used=self.last_used,
+            body=msgspec.json.encode(body),
+            inputs=msgspec.json.encode(closure) if closure is not None else None,
+        )
+
+
+def decode_watch(record: WatchRecord) -> tuple[WatchedDefinition, Closure]:
+    """Return the watch of a row and its inputs. What can't be read, such as a row of another version, is as if the
+    file was never read."""
+    try:
+        body = msgspec.json.decode(record.body, type=_Body)
+        closure = msgspec.json.decode(record.inputs or b"{}", type=Closure) if record.inputs != b"{}" else NOTHING
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.warning("What is stored of the watch of %s can't be read: %s", record.path, error)
+        body, closure = _Body(subject=Subject(path=record.path), state=WatchState(paused=record.paused)), NOTHING
+    watch = WatchedDefinition(record.id, body.subject, record.origin, record.last_used, restore(body.state))
+    watch.definition, watch.count = body.definition, body.count
+    return watch, closure
