@@ -27,6 +27,7 @@ OWN_FILES = {
     "roost.daemon.layers.bytecode": "staged prefixes",
     "roost.daemon.layers.conda_packages": "the package cache",
     "roost.daemon.layers.tar": "the package cache and staged files",
+    "roost.daemon.prebuilding.machine": "/sys",
     "roost.daemon.prefixes.bytecode": "prefixes and the store of byte-code",
     "roost.daemon.prefixes.bytecode_digests": "the store of byte-code",
     "roost.daemon.runs.processes": "outputs of runs",

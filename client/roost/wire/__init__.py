@@ -13,5 +13,5 @@ text of others.
 May import nothing else of roost.
 
 Doors: builds, bundles, collection, compare, environments, exchange, installation, leases, plans, protocol, run_output,
-runs, visible.
+runs, visible, watches.
 """

@@ -14,20 +14,20 @@ from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.launch.folder import find_tools, link_launcher
 from roost.daemon.routes.builds import ROUTES_BUILDS
 from roost.daemon.routes.collection import ROUTES_COLLECTION
-from roost.daemon.routes.compare import ROUTES_COMPARE
-from roost.daemon.routes.curated import ROUTES_CURATED
 from roost.daemon.routes.daemon import ROUTES_DAEMON
 from roost.daemon.routes.definitions import ROUTES_DEFINITIONS
 from roost.daemon.routes.documents import ROUTES_DOCUMENTS
-from roost.daemon.routes.environments import ROUTES_ENVIRONMENTS
-from roost.daemon.routes.exchange import ROUTES_EXCHANGE
 from roost.daemon.routes.images import ROUTES_IMAGES
 from roost.daemon.routes.leases import ROUTES_LEASES
 from roost.daemon.routes.registries import ROUTES_REGISTRIES
 from roost.daemon.routes.runs import ROUTES_RUNS
 from roost.daemon.routes.store import ROUTES_STORE
 from roost.daemon.routes.watches import ROUTES_WATCHES
-from roost.daemon.routes.wheels import ROUTES_WHEELS
+from roost.daemon.routes.workspace.compare import ROUTES_COMPARE
+from roost.daemon.routes.workspace.curated import ROUTES_CURATED
+from roost.daemon.routes.workspace.environments import ROUTES_ENVIRONMENTS
+from roost.daemon.routes.workspace.exchange import ROUTES_EXCHANGE
+from roost.daemon.routes.workspace.wheels import ROUTES_WHEELS
 from roost.daemon.server.app import create_app
 from roost.daemon.server.keys import CALLER, CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
 from roost.daemon.server.routing import Route

@@ -21,7 +21,7 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.oci.answers import Unknown
 from roost.daemon.oci.platforms import image_platform
 from roost.daemon.oci.references import parse_reference
-from roost.daemon.watch.reading import DefinitionReader, Subject
+from roost.daemon.watch.reading import DefinitionReader, WatchSubject
 from roost.model.errors import CodedError
 from roost.model.records import Generation
 from roost.store.index.index import Index
@@ -52,7 +52,7 @@ class WatchNews:
         bases: BaseResolver,
         curated: CuratedVersions,
         config: ConfigSource,
-        watched: Callable[[], Sequence[Subject]],
+        watched: Callable[[], Sequence[WatchSubject]],
     ) -> None:
         """``watched``: what is watched now."""
         self._index = index
@@ -70,8 +70,8 @@ class WatchNews:
         found = {**await self._find_moved_bases(known, subjects), **await self._find_newer_versions(known)}
         await self._index.watches.replace_news(found)
 
-    async def _find_moved_bases(self, known: dict[str, str], subjects: Sequence[Subject]) -> dict[str, str]:
-        users: dict[_Base, list[tuple[Subject, Generation]]] = {}
+    async def _find_moved_bases(self, known: dict[str, str], subjects: Sequence[WatchSubject]) -> dict[str, str]:
+        users: dict[_Base, list[tuple[WatchSubject, Generation]]] = {}
         for subject in subjects:
             for base, generation in await self._list_bases(subject):
                 users.setdefault(base, []).append((subject, generation))
@@ -96,7 +96,7 @@ class WatchNews:
                 )
         return found
 
-    async def _list_bases(self, subject: Subject) -> list[tuple[_Base, Generation]]:
+    async def _list_bases(self, subject: WatchSubject) -> list[tuple[_Base, Generation]]:
         """Return the tag that the image of a watched definition is on, with its current generation, if it has one."""
         definition = (await self._reader.read(subject)).definition
         if definition is None:
@@ -111,7 +111,7 @@ class WatchNews:
             return []
         return [(_Base(text, image_platform(each.platform)), each) for each in current] if text is not None else []
 
-    async def _ask(self, base: _Base, subject: Subject) -> str | None:
+    async def _ask(self, base: _Base, subject: WatchSubject) -> str | None:
         """Return the digest that the tag names now in its registry; ``None`` if that is not known."""
         try:
             with use_caller(subject.caller):

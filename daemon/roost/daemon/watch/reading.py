@@ -25,7 +25,7 @@ WAITING_CODES = frozenset({"variable-missing", "git-denied", "index-denied", "ch
 """Codes of errors that mean that a caller has to bring credentials."""
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WatchSubject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is watched: how a command names the definition, and what it is for."""
 
     path: str
@@ -64,7 +64,7 @@ class DefinitionReader:
         self._planner = planner
         self._config = config
 
-    async def read(self, subject: Subject) -> Reading:
+    async def read(self, subject: WatchSubject) -> Reading:
         """Return what ``subject`` is now. Never raises an error of the definition."""
         files, resolved, error = SmallFiles(), None, None
         with use_caller(subject.caller):
@@ -79,7 +79,7 @@ class DefinitionReader:
             fault = await asyncio.to_thread(_find_fault, subject, definition, error)
         return Reading(closure=closure, definition=None if fault else definition, fault=fault)
 
-    async def plan(self, subject: Subject, definition: TargetedDefinition) -> Planned:
+    async def plan(self, subject: WatchSubject, definition: TargetedDefinition) -> Planned:
         """Return whether the environment is ready. Never raises an error of planning."""
         request, selector = make_request(subject, definition), subject.selector
         if definition.definition.python.user_managed and "PATH" in subject.caller:
@@ -96,7 +96,7 @@ class DefinitionReader:
         return Planned(definition.digest, planned.is_ready)
 
 
-def make_request(subject: Subject, definition: ResolvedDefinition) -> Request:
+def make_request(subject: WatchSubject, definition: ResolvedDefinition) -> Request:
     """Return the request of a build that nobody waits for."""
     return Request(definition=definition.definition, target=subject.target, ignore_image=subject.ignore_image)
 
@@ -106,7 +106,9 @@ def describe_error(error: CodedError) -> Trouble:
     return Trouble(code=error.code, message=error_body(error).message, location=error.location)
 
 
-def _find_fault(subject: Subject, definition: ResolvedDefinition | None, error: CodedError | None) -> Unreadable | None:
+def _find_fault(
+    subject: WatchSubject, definition: ResolvedDefinition | None, error: CodedError | None
+) -> Unreadable | None:
     """Return why there is nothing to build: the file is broken or missing, or a search leads to another one. Blocks."""
     exists = os.path.lexists(subject.path)
     if not exists:

@@ -14,7 +14,7 @@ import msgspec
 from roost.daemon.caller.current import caller_variables
 from roost.daemon.caller.variables import without_secrets
 from roost.daemon.definitions.resolved import ResolvedDefinition
-from roost.daemon.watch.reading import Subject
+from roost.daemon.watch.reading import WatchSubject
 from roost.wire.plans import EnvironmentSelector
 
 DELAY_SECONDS = 1.0
@@ -28,7 +28,7 @@ _SCRIPT = "pep723"
 class Use(msgspec.Struct, frozen=True, kw_only=True):
     """The last use of an environment file."""
 
-    subject: Subject
+    subject: WatchSubject
     digest: str
     ready: bool | None
     """Whether the environment was ready; ``None`` if that is not known yet."""
@@ -61,7 +61,7 @@ class UseNotes:
             self._noted.clear()
         self._noted[path] = resolved.digest, target, ready, now
         is_search = selector.file is None and resolved.source.format != _SCRIPT
-        subject = Subject(
+        subject = WatchSubject(
             path=path,
             cwd=selector.cwd if is_search else None,
             target=target,

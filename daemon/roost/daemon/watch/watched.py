@@ -7,7 +7,7 @@ import logging
 import msgspec
 
 from roost.daemon.watch.closure import NOTHING, Closure
-from roost.daemon.watch.reading import Subject
+from roost.daemon.watch.reading import WatchSubject
 from roost.daemon.watch.states import WatchState, restore
 from roost.model.records import WatchRecord
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What ``WatchRecord.body`` has, besides the columns."""
 
-    subject: Subject
+    subject: WatchSubject
     state: WatchState = WatchState()
     definition: str | None = None
     count: int = 0
@@ -28,7 +28,7 @@ class WatchedDefinition:
 
     __slots__ = ("count", "definition", "id", "last_used", "origin", "paths", "state", "subject")
 
-    def __init__(self, watch_id: str, subject: Subject, origin: str, last_used: str, state: WatchState) -> None:
+    def __init__(self, watch_id: str, subject: WatchSubject, origin: str, last_used: str, state: WatchState) -> None:
         self.id = watch_id
         self.subject = subject
         self.origin = origin
@@ -72,7 +72,7 @@ def decode_watch(record: WatchRecord) -> tuple[WatchedDefinition, Closure]:
         closure = msgspec.json.decode(record.inputs or b"{}", type=Closure) if record.inputs != b"{}" else NOTHING
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         log.warning("What is stored of the watch of %s can't be read: %s", record.path, error)
-        body, closure = _Body(subject=Subject(path=record.path), state=WatchState(paused=record.paused)), NOTHING
+        body, closure = _Body(subject=WatchSubject(path=record.path), state=WatchState(paused=record.paused)), NOTHING
     watch = WatchedDefinition(record.id, body.subject, record.origin, record.last_used, restore(body.state))
     watch.definition, watch.count = body.definition, body.count
     return watch, closure

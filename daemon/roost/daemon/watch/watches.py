@@ -18,7 +18,7 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import BackgroundTasks, Lifecycle
 from roost.daemon.watch.closure import find_changed, is_below
 from roost.daemon.watch.driver import FileWatching, WatchDriver
-from roost.daemon.watch.reading import Subject
+from roost.daemon.watch.reading import WatchSubject
 from roost.daemon.watch.saving import WatchSaver
 from roost.daemon.watch.states import (
     BuiltElsewhere,
@@ -147,7 +147,7 @@ class Watches:
         caller, watches = without_secrets(caller_variables()), []
         for each in dict.fromkeys(paths):
             path = _check_path(each)
-            subject = Subject(path=path, target=target, caller=caller)
+            subject = WatchSubject(path=path, target=target, caller=caller)
             watch = self._by_path.get(path)
             if watch is None:
                 watch = WatchedDefinition(new_id("w"), subject, "added", utc_now(), WatchState(eager=True))
@@ -212,7 +212,7 @@ class Watches:
         ordered = sorted(watches, key=lambda each: each.path)
         return [watch_view(each, files.describe(each.id), self._running) for each in ordered]
 
-    def list_targets(self) -> list[Subject]:
+    def list_targets(self) -> list[WatchSubject]:
         """Return what is watched and not paused: whose bases and catalogues are of interest."""
         return [watch.subject for watch in self._by_path.values() if not watch.state.paused]
 
@@ -308,7 +308,7 @@ def _check_path(path: str) -> str:
     return resolve_path(path)
 
 
-def _merge_subjects(watch: WatchedDefinition, use: Subject) -> Subject:
+def _merge_subjects(watch: WatchedDefinition, use: WatchSubject) -> WatchSubject:
     """Return what is watched after a use: what a person added stays for its target, and by its path."""
     if watch.origin == "added":
         return msgspec.structs.replace(watch.subject, caller=use.caller)

@@ -112,6 +112,8 @@ async def test_a_newer_request_takes_the_place_of_one_that_is_building(builder: 
     builder.gates["old"] = asyncio.Event()
     builder.request("a", "old")
     await builder.until("a building")
+    while not builder.running:
+        await asyncio.sleep(0)
     builder.request("a", "new")
     await builder.until("a ready")
     assert builder.log == ["a queued", "a building", "a queued", "old cancelled", "a building", "a ready"]
@@ -124,6 +126,8 @@ async def test_what_is_withdrawn_is_cancelled_and_not_reported_any_more(builder:
     builder.request("b")
     await builder.until("b ready")
     await builder.until("a building")
+    while not builder.running:  # it is reported before it begins
+        await asyncio.sleep(0)
     builder.prebuilds.withdraw("a")
     builder.request("c")
     await builder.until("c ready")

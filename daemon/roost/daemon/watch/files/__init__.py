@@ -27,5 +27,5 @@ way to each path), ``polling``, ``subjects`` (the paths, their owners and conten
 
 May import ``roost.store.disk``.
 
-Doors: none.
+Doors: methods, watcher.
 """

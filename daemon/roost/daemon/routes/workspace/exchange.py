@@ -11,7 +11,7 @@ from aiohttp import web
 
 from roost.daemon.credentials.host import dropped_credentials_warnings
 from roost.daemon.exchange.exports import export_environment
-from roost.daemon.routes.environments import view_environment
+from roost.daemon.routes.workspace.environments import view_environment
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.streams import send_messages
 from roost.daemon.services import SERVICES
