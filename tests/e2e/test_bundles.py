@@ -56,3 +56,26 @@ def test_conda_and_pip_environment_offline(
     records = list(offline.root.glob("prefixes/*/conda-meta/six-*.json"))
     assert channel_url not in records[0].read_text()
     assert str(offline.root) + "/packages/conda/archives" not in records[0].read_text()
+
+
+def test_python_comes_along(own_conda_roost: Roost, offline: OfflineRoost, pip_index: PipIndex) -> None:
+    """The other machine has no Python 3.12, only that of roost."""
+    roost = own_conda_roost
+    offline.variables = {"HOME": str(offline.root / "home"), "PATH": "/usr/bin:/bin"}
+    pip_index.wheel("greet", "1.0")
+    roost.write(
+        "p/pyproject.toml",
+        '[project]\nname = "p"\nversion = "1"\nrequires-python = "==3.12.*"\ndependencies = ["greet"]\n',
+    )
+    project = roost.folder / "p"
+    assert "needs a Python 3.12" in roost.run("cache", "bundle", "export", "p", "-o", "a.roost").stderr
+    done = offline.run("cache", "bundle", "import", "a.roost")
+    assert (done.returncode, "No Python on this machine fits" in done.stderr) == (0, True)
+    assert offline.failed(125, "run", "python", "-c", "", cwd=project)["code"] == "no-interpreter"
+
+    exported = roost.json("cache", "bundle", "export", "p", "--with-python", "-o", "b.roost")
+    assert [each["name"] for each in exported["environments"]] == ["p", "python-3.12"]
+    assert offline.json("cache", "bundle", "import", "b.roost")["warnings"] == []
+    code = "import greet, sys; print(greet.value, sys.version_info[:2])"
+    assert offline.ok("run", "python", "-c", code, cwd=project) == "1.0 (3, 12)\n"
+    assert offline.json("cache", "df")["artifacts"]

@@ -54,9 +54,10 @@ class OfflineRoost:
         """The JSON document that the command prints; of a stream, its last line."""
         return json.loads(self.ok(*arguments, "--json").strip().splitlines()[-1])
 
-    def failed(self, status: int, *arguments: str) -> dict[str, Any]:
+    def failed(self, status: int, *arguments: str, cwd: Path | None = None) -> dict[str, Any]:
         """Run the command, which must end with ``status``; its error body."""
-        done = self.run(*arguments, "--json")
+        own = 1 if arguments[0] in ("run", "exec") else len(arguments)
+        done = self.run(*arguments[:own], "--json", *arguments[own:], cwd=cwd)
         assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         body: dict[str, Any] = json.loads((done.stdout.strip() or done.stderr.strip()).splitlines()[-1])
         return body

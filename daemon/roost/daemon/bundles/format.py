@@ -106,7 +106,8 @@ def decode_index(data: bytes) -> Descriptor:
         raise damaged(INDEX_NAME) from None
     if not isinstance(document, ImageIndex) or len(document.manifests) != 1:
         raise damaged(INDEX_NAME)
-    entry = document.manifests[0]
+    found = document.manifests[0]
+    entry = Descriptor(media_type=OCI_MANIFEST, digest=found.digest, size=found.size)
     if data != _encode_manifest_descriptor(entry) or not 0 < entry.size <= MANIFEST_LIMIT:
         raise damaged(INDEX_NAME)
     return entry
