@@ -123,18 +123,16 @@ def find_candidates(facts, wanted, *, recent):
     return found
 
 
-@given(roots(), limits)
-def test_nothing_that_is_needed_goes(facts, wanted):
-    steps = {(step.kind, step.id) for step in collect(facts, wanted, NOW).steps}
+def check_nothing_that_is_needed_goes(facts, wanted, plan):
+    steps = {(step.kind, step.id) for step in plan.steps}
     needed = {("prefix", p.id) for p in facts.prefixes if p.protected_by}
     needed |= {("image", i.id) for i in facts.images if i.protected_by}
     needed |= {(i.kind, i.id) for i in facts.items if i.needed_by or not i.is_cached}
     assert not steps & needed
 
 
-@given(roots(), limits)
-def test_no_step_goes_while_an_earlier_rule_has_a_candidate(facts, wanted):
-    plan, recent = collect(facts, wanted, NOW), False
+def check_no_step_goes_while_an_earlier_rule_has_a_candidate(facts, wanted, plan):
+    recent = False
     for step in disk_steps(plan):
         candidates = find_candidates(facts, wanted, recent=recent)
         if not candidates and not recent:  # nothing old is left: now what was used lately, by the same rules
@@ -145,9 +143,7 @@ def test_no_step_goes_while_an_earlier_rule_has_a_candidate(facts, wanted):
         facts = remove(facts, step)
 
 
-@given(roots(), limits)
-def test_bytes_of_a_step_are_those_of_files_whose_last_name_goes(facts, wanted):
-    plan = collect(facts, wanted, NOW)
+def check_bytes_of_a_step_are_those_of_files_whose_last_name_goes(facts, wanted, plan):
     assert plan.used_bytes == measure(facts)
     for step in disk_steps(plan):
         smaller = remove(facts, step)
@@ -155,17 +151,13 @@ def test_bytes_of_a_step_are_those_of_files_whose_last_name_goes(facts, wanted):
         facts = smaller
 
 
-@given(roots(), limits)
-def test_no_more_goes_than_is_needed(facts, wanted):
-    plan = collect(facts, wanted, NOW)
+def check_no_more_goes_than_is_needed(facts, wanted, plan):
     steps = disk_steps(plan)
     if steps and not wanted.everything:
         assert not is_met(facts, plan, steps[:-1], wanted)
 
 
-@given(roots(), limits)
-def test_limits_are_met_or_everything_left_is_protected(facts, wanted):
-    plan = collect(facts, wanted, NOW)
+def check_limits_are_met_or_everything_left_is_protected(facts, wanted, plan):
     left = after(facts, disk_steps(plan))
     freed = measure(facts) - measure(left)
     missing = max(
@@ -181,48 +173,40 @@ def test_limits_are_met_or_everything_left_is_protected(facts, wanted):
             assert not find_candidates(left, wanted, recent=True)
 
 
-@given(roots(), limits)
-def test_what_was_used_lately_goes_for_the_floor_only(facts, wanted):
-    plan = collect(facts, wanted, NOW)
+def check_what_was_used_lately_goes_for_the_floor_only(facts, wanted, plan):
     if facts.free_bytes >= wanted.min_free_bytes and not wanted.everything:
         age = subtract_days(NOW, wanted.prefix_days)
         assert all(step.last_used <= age for step in plan.steps if step.rule in ("prefixes", "images"))
 
 
-@given(roots(), limits)
-def test_outputs_of_young_runs_never_go(facts, wanted):
+def check_outputs_of_young_runs_never_go(facts, wanted, plan):
     age = subtract_days(NOW, wanted.output_days)
-    assert all(step.last_used <= age for step in collect(facts, wanted, NOW).steps if step.rule == "outputs")
+    assert all(step.last_used <= age for step in plan.steps if step.rule == "outputs")
 
 
-@given(roots(), limits, st.randoms(use_true_random=False))
-def test_the_order_of_the_facts_changes_nothing(facts, wanted, random):
+def check_the_order_of_the_facts_changes_nothing(facts, wanted, plan, random):
     prefixes, items, images = list(facts.prefixes), list(facts.items), list(facts.images)
     for each in (prefixes, items, images):
         random.shuffle(each)
     shuffled = msgspec.structs.replace(facts, prefixes=tuple(prefixes), items=tuple(items), images=tuple(images))
-    assert collect(shuffled, wanted, NOW).steps == collect(facts, wanted, NOW).steps
+    assert collect(shuffled, wanted, NOW).steps == plan.steps
 
 
-@given(roots(), limits, st.integers(1, 300))
-def test_a_smaller_budget_goes_on_where_a_larger_one_stops(facts, wanted, smaller):
+def check_a_smaller_budget_goes_on_where_a_larger_one_stops(facts, wanted, plan, smaller):
     if wanted.budget_bytes and smaller <= wanted.budget_bytes:
-        larger = disk_steps(collect(facts, wanted, NOW))
+        larger = disk_steps(plan)
         tighter = disk_steps(collect(facts, msgspec.structs.replace(wanted, budget_bytes=smaller), NOW))
         assert tighter[: len(larger)] == larger
 
 
-@given(roots(), limits, st.integers(0, 300))
-def test_a_higher_floor_goes_on_where_a_lower_one_stops(facts, wanted, higher):
+def check_a_higher_floor_goes_on_where_a_lower_one_stops(facts, wanted, plan, higher):
     if higher >= wanted.min_free_bytes:
-        lower = disk_steps(collect(facts, wanted, NOW))
+        lower = disk_steps(plan)
         more = disk_steps(collect(facts, msgspec.structs.replace(wanted, min_free_bytes=higher), NOW))
         assert more[: len(lower)] == lower
 
 
-@given(roots(), limits)
-def test_images_go_for_their_own_bound(facts, wanted):
-    plan = collect(facts, wanted, NOW)
+def check_images_go_for_their_own_bound(facts, wanted, plan):
     images = [step for step in plan.steps if step.kind == "image"]
     stored = sum(image.bytes for image in facts.images)
     assert stored == plan.image_bytes
@@ -233,10 +217,35 @@ def test_images_go_for_their_own_bound(facts, wanted):
             assert stored > wanted.image_bytes
 
 
-@given(roots(), limits)
-def test_everything_stays_or_goes_with_a_reason(facts, wanted):
-    plan = collect(facts, wanted, NOW)
+def check_everything_stays_or_goes_with_a_reason(facts, wanted, plan):
     assert all(step.reason for step in plan.steps)
     assert all(each.reason for each in plan.kept)
     names = [(each.kind, each.id) for each in (*plan.steps, *plan.kept) if each.kind in ("prefix", "image")]
     assert sorted(names) == sorted([("prefix", p.id) for p in facts.prefixes] + [("image", i.id) for i in facts.images])
+
+
+@given(roots(), limits)
+def test_what_is_needed_or_was_used_lately_stays_and_everything_has_a_reason(facts, wanted):
+    plan = collect(facts, wanted, NOW)
+    check_nothing_that_is_needed_goes(facts, wanted, plan)
+    check_what_was_used_lately_goes_for_the_floor_only(facts, wanted, plan)
+    check_outputs_of_young_runs_never_go(facts, wanted, plan)
+    check_images_go_for_their_own_bound(facts, wanted, plan)
+    check_everything_stays_or_goes_with_a_reason(facts, wanted, plan)
+
+
+@given(roots(), limits)
+def test_enough_goes_in_the_order_of_the_rules_and_no_more(facts, wanted):
+    plan = collect(facts, wanted, NOW)
+    check_no_step_goes_while_an_earlier_rule_has_a_candidate(facts, wanted, plan)
+    check_bytes_of_a_step_are_those_of_files_whose_last_name_goes(facts, wanted, plan)
+    check_no_more_goes_than_is_needed(facts, wanted, plan)
+    check_limits_are_met_or_everything_left_is_protected(facts, wanted, plan)
+
+
+@given(roots(), limits, st.integers(0, 300), st.randoms(use_true_random=False))
+def test_plans_are_stable_and_grow_with_what_is_wanted(facts, wanted, size, random):
+    plan = collect(facts, wanted, NOW)
+    check_the_order_of_the_facts_changes_nothing(facts, wanted, plan, random)
+    check_a_smaller_budget_goes_on_where_a_larger_one_stops(facts, wanted, plan, max(size, 1))
+    check_a_higher_floor_goes_on_where_a_lower_one_stops(facts, wanted, plan, size)

@@ -38,6 +38,7 @@ OWN_FILES = {
     "roost.store.disk.layer_files": "layers",
     "roost.store.disk.lease_files": "/proc",
     "roost.store.disk.ownership": "/proc",
+    "roost.store.disk.process_uses": "/proc",
     "roost.store.disk.regular_files": "the descriptor that it has checked",
     "roost.store.disk.root": "the format file and /proc",
     "roost.store.disk.run_folders": "folders of runs, and /proc",

@@ -18,12 +18,14 @@ from roost.daemon.gc.collector import Collector
 from roost.daemon.gc.engine_images import ImagesInEngine
 from roost.daemon.gc.gathering import FactsGatherer
 from roost.daemon.gc.inventory import NoCaches
+from roost.daemon.gc.pauses import Pauses
 from roost.daemon.gc.triggers import EVERY_SECONDS, IDLE_WORK, CollectionTriggers
 from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.jobs import ImageJobs
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.idle_work import IdleWork
 from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.jobs.space import SpaceGate
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.plan import Tools
 from roost.daemon.leases.interest import LeaseInterest
@@ -105,14 +107,16 @@ def create_services(
     lock_registry = LockRegistry(engines, events, source, store.layout.stage, store.index)
     planner = Planner(store, engines, source, lock_registry)
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
-    prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
-    image_builds = ImageBuilds(store, engines, events, planner.bases, config.builds.concurrency)
+    space = SpaceGate()
+    prefixes = PrefixBuilds(store, engines, events, launches, space, config.builds.concurrency)
+    image_builds = ImageBuilds(store, engines, events, planner.bases, space, config.builds.concurrency)
     images = ImageJobs(store, engines, image_builds, launches, planner.image_probe.steps)
     interest = LeaseInterest(lifecycle)
     builds = Builds(store, engines, planner, events, launches, prefixes, images, interest)
     runs = Runs(store, engines, events, lifecycle, builds, planner, socket)
-    collector = _create_collector(store, source, runs)
+    collector = _create_collector(store, source, engines, runs, Pauses(lifecycle))
     collections = CollectionTriggers(store.layout.root, store.index, source, collector, events)
+    space.keeper = collections
     idle_work = IdleWork(store.index.upkeep, lifecycle, lambda: source.config.daemon.idle_work_seconds)
     idle_work.register(IDLE_WORK, EVERY_SECONDS, collections.run_idle)
     resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers)
@@ -147,10 +151,10 @@ def create_services(
     )
 
 
-def _create_collector(store: Store, source: ConfigSource, runs: Runs) -> Collector:
-    caches, images = NoCaches(), ImagesInEngine(runs.containers.find_images_in_use)
+def _create_collector(store: Store, source: ConfigSource, engines: Engines, runs: Runs, pauses: Pauses) -> Collector:
+    caches, images = NoCaches(), ImagesInEngine(store.index, engines, runs.containers.find_images_in_use)
     gatherer = FactsGatherer(store.layout.root, store.index, store.artifacts, caches, images)
-    return Collector(store.layout.root, source, gatherer, store.artifacts, caches, images)
+    return Collector(store.layout.root, source, gatherer, store.artifacts, caches, images, pauses)
 
 
 def _create_watches(

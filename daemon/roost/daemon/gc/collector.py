@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -18,6 +19,7 @@ from roost.daemon.config.source import ConfigSource
 from roost.daemon.gc.gathering import FactsGatherer
 from roost.daemon.gc.inventory import CacheInventory, EngineImages
 from roost.daemon.gc.limits import resolve_limits
+from roost.daemon.gc.pauses import Pauses
 from roost.daemon.gc.plan import collect
 from roost.daemon.gc.texts import describe_protection
 from roost.daemon.gc.values import CollectionFacts, CollectionLimits, CollectionPlan, CollectionStep
@@ -79,6 +81,7 @@ class Collector:
         artifacts: ArtifactStore,
         caches: CacheInventory,
         images: EngineImages,
+        pauses: Pauses,
     ) -> None:
         self._root = root
         self._config = config
@@ -86,6 +89,7 @@ class Collector:
         self._artifacts = artifacts
         self._caches = caches
         self._images = images
+        self._pauses = pauses
         self._turn = asyncio.Lock()
 
     async def plan(
@@ -105,13 +109,14 @@ class Collector:
             collection = Collection(planned)
             yield collection
             for _ in range(MOST_ROUNDS):
-                count = len(collection.refused)
+                count, interruptions = len(collection.refused), self._pauses.interruptions
                 items: dict[tuple[str, str], CacheItem] = {(item.kind, item.id): item for item in planned.facts.items}
                 for step in planned.plan.steps:
                     failpoint("collect.step")
-                    collection.results.append(await self._remove(step, items))
+                    remove = partial(self._remove, step, items)
+                    collection.results.append(await self._pauses.run(remove))
                     yield collection
-                if len(collection.refused) == count:
+                if (len(collection.refused), self._pauses.interruptions) == (count, interruptions):
                     break
                 planned = await self.plan(everything=everything, refused=collection.refused)
             collection.missing_bytes = planned.plan.missing_bytes
@@ -138,9 +143,7 @@ class Collector:
             return await self._images.remove(step.id)
         if step.kind != "prefix":
             return await self._caches.remove(items[step.kind, step.id])
-        if await self._artifacts.delete(step.id):
-            return step.bytes
-        return Kept(reason="it is in use, or protected, since a moment ago")
+        return await self._artifacts.remove(step.id, self._caches.reap)
 
 
 def _protect(facts: CollectionFacts, refused: Mapping[tuple[str, str], str]) -> CollectionFacts:

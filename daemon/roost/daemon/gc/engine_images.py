@@ -1,24 +1,63 @@
-"""Images of roost in an engine: which ones containers use, and their removal."""
+"""Images of roost in the engine that is in use: which ones containers use, and their removal.
+
+Only the name that roost gave an image is removed; the engine deletes the image with its last name, and refuses that
+while a container was created from it, running or not. An image that the user has named too stays.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from roost.daemon.engines.engine_set import Engines
 from roost.model.caches import Kept
-from roost.model.errors import ServiceUnreachableError
+from roost.model.errors import CodedError, ServiceUnreachableError
+from roost.model.records import Artifact, ImageRecord
+from roost.store.failpoints import failpoint
+from roost.store.index.index import Index
+
+ImageUses = Callable[[], Awaitable[Mapping[str, tuple[str, ...]]]]
 
 
 class ImagesInEngine:
-    """The images of the engine that runs use."""
+    """The images of the engine that runs use. ``find_images_in_use``: image ids and the containers made from each."""
 
-    def __init__(self, find_images_in_use: Callable[[], Awaitable[Mapping[str, tuple[str, ...]]]]) -> None:
+    def __init__(self, index: Index, engines: Engines, find_images_in_use: ImageUses) -> None:
+        self._index = index
+        self._engines = engines
         self._find_images_in_use = find_images_in_use
 
     async def find_uses(self) -> Mapping[str, tuple[str, ...]] | None:
+        """As ``EngineImages`` says."""
         try:
             return await self._find_images_in_use()
-        except ServiceUnreachableError:
+        except CodedError:  # whatever it is, the engine did not say
             return None
 
     async def remove(self, artifact_id: str) -> int | Kept:
-        return Kept(reason="unknown:images are not removed yet")
+        """As ``EngineImages`` says. A crash in between leaves a row whose image is missing, which the next use
+        notices as if somebody had pruned the engine."""
+        artifact = await self._index.artifacts.find(artifact_id)
+        image = await self._index.images.find(artifact.key) if artifact is not None else None
+        if artifact is None or image is None:
+            return Kept(reason="gone")
+        uses = await self.find_uses()
+        if uses is None:
+            return Kept(reason="unknown:the engine does not answer")
+        if users := uses.get(image.config_digest):
+            return Kept(reason=users[0])
+        protections = await self._index.artifacts.list_protections(artifact_id)
+        if protections:
+            return Kept(reason=protections[0])
+        return await self._untag(artifact, image)
+
+    async def _untag(self, artifact: Artifact, image: ImageRecord) -> int | Kept:
+        try:
+            images = (await self._engines.docker()).images
+            is_gone = await images.remove(image.config_digest, image.name)
+            failpoint("collect.image-untagged")
+        except ServiceUnreachableError:
+            return Kept(reason="unknown:the engine does not answer")
+        except CodedError as error:  # a container was created meanwhile
+            return Kept(reason=error.message)
+        await self._index.artifacts.delete(artifact.id)
+        return artifact.bytes if is_gone else 0

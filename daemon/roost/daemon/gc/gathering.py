@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
@@ -24,6 +25,10 @@ from roost.store.disk.file_ops import measure_disk
 from roost.store.index.index import Index
 
 ENGINE_SILENT = ("unknown:the engine does not answer",)
+HANDED_OUT = "handed-out"
+HANDED_OUT_SECONDS = 10.0
+"""For so long a prefix that was just published is about to be used: whoever asked for it has not begun yet. Whoever
+comes later finds it removed, and asks again."""
 
 
 class _Sources(msgspec.Struct):
@@ -128,10 +133,14 @@ class FactsGatherer:
 
 
 def _protections(artifact: Artifact, row: UsageRow, runs: list[RunRecord]) -> tuple[str, ...]:
-    """Return what of the root needs an artifact: processes, leases and pins, its build, and runs that are open."""
+    """Return what of the root needs an artifact: processes, leases and pins, its build, runs that are open, and who
+    asked for it a moment ago."""
     building = ("build:in progress",) if artifact.state == "building" and not row.protected_by else ()
     users = [f"run:{run.id}" for run in runs if artifact.id == run.artifact_id or artifact.key == run.lock_digest]
-    return (*row.protected_by, *building, *users)
+    unused = artifact.state == "ready" and row.last_used == artifact.last_used  # else a process has touched the lease
+    age = abs(time.time() - _parse_seconds(artifact.last_used))
+    handed_out = (HANDED_OUT,) if unused and age < HANDED_OUT_SECONDS else ()
+    return (*row.protected_by, *building, *users, *handed_out)
 
 
 def _find_unknown(sources: _Sources | None, presence: Mapping[str, Presence]) -> tuple[str, ...]:

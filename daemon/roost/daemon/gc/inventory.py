@@ -5,10 +5,13 @@ Separate since the collection knows these parts by this interface only, and test
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from roost.model.caches import CacheItem, Kept
+from roost.store.cancellation import finish_thread_despite_cancel
+from roost.store.disk.file_ops import measure_tree, remove_tree
 
 
 class CacheInventory(Protocol):
@@ -20,6 +23,9 @@ class CacheInventory(Protocol):
     async def remove(self, item: CacheItem) -> int | Kept:
         """Remove an item and return the bytes that this freed, or why it stays. Never waits for a lock that somebody
         holds. If it is cancelled, it ends within 100 ms, and the rest of the item is removed later."""
+
+    async def reap(self, path: str) -> int:
+        """Delete a path in the trash and return the freed bytes. If it is cancelled, it ends within 100 ms."""
 
 
 class EngineImages(Protocol):
@@ -35,6 +41,11 @@ class EngineImages(Protocol):
 
 class NoCaches:
     """No caches at all."""
+
+    async def reap(self, path: str) -> int:
+        size, shared = await asyncio.to_thread(measure_tree, path)
+        await finish_thread_despite_cancel(remove_tree, path)
+        return size - shared
 
     async def list_items(self) -> Sequence[CacheItem]:
         return ()

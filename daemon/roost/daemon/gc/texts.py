@@ -35,6 +35,17 @@ _WORDS = {
     "version": "part of",
 }
 """For the first parts of protections."""
+_ALONE = {
+    "pin": "pinned",
+    "handed-out": "made ready a moment ago",
+    "build": "needed by a build",
+    "version": "part of a version of an environment",
+    "lock": "a lock names it, and no index has it",
+    "locked": "locked by a process",
+    "recent": "stored a moment ago",
+    "gone": "it no longer exists",
+}
+"""For protections without a subject."""
 
 
 def describe_step(rule: Rule, kind: str, last_used: str, now: str) -> str:
@@ -55,7 +66,7 @@ def _describe_one(protection: str) -> str:
     kind, _, subject = protection.partition(":")
     if kind == "unknown":
         return f"needed as far as can be told: {subject}"
-    return f"{_WORDS[kind]} {subject}" if kind in _WORDS and subject else {"pin": "pinned"}.get(kind, protection)
+    return f"{_WORDS[kind]} {subject}" if kind in _WORDS and subject else _ALONE.get(kind, protection)
 
 
 def describe_late_use(rule: Rule) -> str:

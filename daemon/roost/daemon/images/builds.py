@@ -25,6 +25,7 @@ from roost.daemon.images.requests import INTERPRETER, AssembledImage, ImageReque
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, Start, relay
+from roost.daemon.jobs.space import SpaceGate
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.oci.platforms import image_platform
 from roost.daemon.oci.references import parse_reference
@@ -39,7 +40,10 @@ from roost.store.store import Store
 class ImageBuilds:
     """Builds, loads, pushes and pulls images. Requests for the same image share one task."""
 
-    def __init__(self, store: Store, engines: Engines, events: Events, bases: Bases, concurrency: int) -> None:
+    def __init__(
+        self, store: Store, engines: Engines, events: Events, bases: Bases, space: SpaceGate, concurrency: int
+    ) -> None:
+        self._space = space
         self._index = store.index
         self._engines = engines
         self._events = events
@@ -103,6 +107,7 @@ class ImageBuilds:
         if request.load and request.push is None and image is not None and await self._is_in_engine(image):
             return await self._reuse(image, request)
         async with self._limit.hold(progress):
+            await self._space.wait()
             assembled = await self._assembler.find_assembled(image)
             assembled = assembled or await self._assembler.assemble(request, progress)
             reporter.lock_installs.set()
@@ -112,7 +117,9 @@ class ImageBuilds:
                 failpoint("image.loaded")
             pushed = await self._push(assembled, request, progress) if request.push is not None else None
         await progress.record(self._index)
-        return await self._publish(assembled, request, pushed)
+        result = await self._publish(assembled, request, pushed)
+        await self._space.report()
+        return result
 
     async def _is_in_engine(self, image: ImageRecord) -> bool:
         """Whether the engine has the image under its name; a name that was removed is restored."""
@@ -213,6 +220,7 @@ class ImageBuilds:
         image, record, registry = found.image, found.record, found.registry
         platform = image_platform(request.lock.platform)
         async with self._limit.hold(progress):
+            await self._space.wait()
             await self._puller.pull(record, platform, platform, progress)
             failpoint("image.pulled")
             await (await self._engines.docker()).images.tag(record.digest, image.name)
@@ -222,6 +230,7 @@ class ImageBuilds:
             await record_base(self._index, self.bases, parse_reference(request.location.reference), image)
         new = await self._new_artifact(image)
         artifact, generation = await self._index.publish_image(new, image, request.lock, request.generation)
+        await self._space.report()
         pushed = PushedImage(
             reference=registry.reference, digest=registry.digest, manifest_digest=registry.manifest_digest
         )

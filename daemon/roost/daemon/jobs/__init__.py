@@ -6,5 +6,5 @@ Reading order: ``progress`` (what engines report to), ``shared_task`` (one execu
 timer and stop), ``idle_work`` (what runs while there is nothing else to do), ``views`` (records and errors in their
 wire form). Imports ``credentials``, the store's index, the model and the wire; no HTTP.
 
-Doors: events, idle_work, lifecycle, progress, reporter, shared_task, unpacking, views, work_limit.
+Doors: events, idle_work, lifecycle, progress, reporter, shared_task, space, unpacking, views, work_limit.
 """

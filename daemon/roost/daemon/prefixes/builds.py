@@ -12,6 +12,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
+from roost.daemon.jobs.space import SpaceGate
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.launch.prepare import find_drift
@@ -54,9 +55,16 @@ class PrefixBuilds:
     """Builds prefixes, at most ``concurrency`` at a time."""
 
     def __init__(
-        self, store: Store, engines: Engines, events: Events, launches: LaunchFolder, concurrency: int
+        self,
+        store: Store,
+        engines: Engines,
+        events: Events,
+        launches: LaunchFolder,
+        space: SpaceGate,
+        concurrency: int,
     ) -> None:
         self._store = store
+        self._space = space
         self._engines = engines
         self._events = events
         self._launches = launches
@@ -133,9 +141,11 @@ class PrefixBuilds:
             return msgspec.structs.replace(result, lock=msgspec.structs.replace(request.lock, **known))
 
         async with self._limit.hold(progress):
+            await self._space.wait()
             artifact = await self._store.artifacts.publish_prefix(
                 lock=request.lock, generation=request.generation, build_id=request.build_id, fill=fill
             )
+            await self._space.report()
         progress.finish("publish")
         await progress.record(self._store.index)
         if modified:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from roost.model.caches import Kept
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact, NewGeneration, UsageRow
-from roost.store.artifacts.deletion import delete_prefix
+from roost.store.artifacts.deletion import Reap, delete_prefix, remove_prefix
 from roost.store.artifacts.publish import Fill, publish_prefix
 from roost.store.artifacts.usage import list_usage
 from roost.store.disk.layout import Layout
@@ -53,6 +54,18 @@ class ArtifactStore:
         """
         artifact = await self._get(artifact_id)
         return artifact.kind == "prefix" and await delete_prefix(self._layout, self._index, artifact)
+
+    async def remove(self, artifact_id: str, reap: Reap) -> int | Kept:
+        """Delete a prefix; ``reap`` deletes its content in the trash and may be cancelled. Return the freed bytes, or
+        why the prefix stays.
+
+        Raises:
+            ArtifactUnknownError: there is no artifact of that id.
+        """
+        artifact = await self._get(artifact_id)
+        if artifact.kind != "prefix":
+            return Kept(reason="unknown:only its engine can delete it")
+        return await remove_prefix(self._layout, self._index, artifact, reap)
 
     async def retire_prefix(self, artifact_id: str) -> bool:
         """Withdraw a broken prefix from all plans at once, and delete it if nothing uses it. Return whether it was

@@ -6,6 +6,6 @@ names; ``inotify`` has the kernel's notices about folders. All functions block: 
 
 May import ``roost.model`` and the modules ``clock`` and ``failpoints``.
 
-Doors: file_ops, home, inotify, layer_files, layout, lease_files, ownership, prefix_records, regular_files, root,
-root_lock, run_folders, worker_folders.
+Doors: file_ops, home, inotify, layer_files, layout, lease_files, ownership, prefix_records, process_uses,
+regular_files, root, root_lock, run_folders, worker_folders.
 """

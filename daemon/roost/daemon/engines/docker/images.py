@@ -147,6 +147,19 @@ class DockerImages:
             lambda api: with_id_or_name(lambda each: api.tag(each, repository, tag), image_id), f"tagging {reference}"
         )
 
+    async def remove(self, image_id: str, reference: str) -> bool:
+        """Remove the name ``reference`` of an image, and the one by its config if no other is left. Return whether the
+        engine no longer has the image; it has, if the user named it too.
+
+        Raises: EngineError if a container was created from it.
+        """
+        await self.untag(reference)
+        left = await self.find(image_id)
+        if left is not None and set(left.tags) == {config_reference(image_id)}:
+            await self.untag(config_reference(image_id))
+            return True
+        return left is None
+
     async def untag(self, reference: str) -> None:
         """Remove a tag; the engine deletes the image together with its last one. Does nothing if it does not exist."""
 

@@ -182,6 +182,12 @@ def list_pins(connection: sqlite3.Connection) -> list[str]:
     return [row["subject"] for row in connection.execute("SELECT subject FROM pins ORDER BY subject")]
 
 
+def list_artifact_protections(connection: sqlite3.Connection, artifact_id: str) -> tuple[str, ...]:
+    """Return the same for an artifact by its id alone; nothing if it does not exist."""
+    row = connection.execute("SELECT key FROM artifacts WHERE id = ?", (artifact_id,)).fetchone()
+    return list_protections(connection, artifact_id, row["key"], utc_now()) if row else ()
+
+
 def list_protections(connection: sqlite3.Connection, artifact_id: str, key: str, now: str) -> tuple[str, ...]:
     """Return ``pin`` and ``lease:<id>`` for every row that protects an artifact."""
     pinned = connection.execute("SELECT 1 FROM pins WHERE subject IN (?, ?)", (artifact_id, key)).fetchone()
@@ -201,6 +207,7 @@ class ArtifactTable(Queries):
     put_seal = Write(put_seal)
     delete = Write(delete_artifact_row)
     touch = Write(touch_artifact)
+    list_protections = Read(list_artifact_protections)
 
 
 class PinTable(Queries):
