@@ -21,9 +21,9 @@ second, too; ``tests/bench/bench_watch.py`` has the costs of this package. Where
 
 Reading order: ``methods`` (how files are seen), ``mounts`` (which mount a path lies on), ``trails`` (which names in
 which folders decide what a path leads to), ``folder_tree`` (which folders are watched for that), ``meaning`` (what
-notices mean); these are pure. ``contents`` (look at a path), ``folder_watches``, ``path_watches`` (the folders on the
-way to each path), ``polling``, ``subjects`` (the paths, their owners and contents), ``system_notices``, ``looking``
-(the thread), ``watcher``.
+notices mean); these are pure. ``contents`` (look at a path), ``folder_watches``, ``linked_files``, ``path_watches``
+(the folders on the way to each path), ``polling``, ``subjects`` (the paths, their owners and contents),
+``system_notices``, ``looking`` (the thread), ``watcher``.
 
 May import ``roost.store.disk``.
 

@@ -34,14 +34,15 @@ class FileContent:
     """The content of a path at one moment.
 
     ``kind`` and ``digest`` are what is compared. ``state`` is what stat(2) said when ``digest`` was computed, and
-    ``is_settled`` whether any later change must show in it. ``is_passing`` is set if looking failed in a way that may
-    go by itself.
+    ``is_settled`` whether any later change must show in it. ``is_linked`` is set for a file with several names,
+    ``is_passing`` if looking failed in a way that may go by itself.
     """
 
     kind: str
     digest: bytes = b""
     state: bytes = b""
     is_settled: bool = False
+    is_linked: bool = False
     is_passing: bool = False
 
 
@@ -101,11 +102,13 @@ def _look_at_file(path: str, status: os.stat_result, state: bytes, settled: bool
     if left <= 0:
         return _describe_large(ended, _pack_state(ended), settled)
     settled = settled and _pack_state(opened) == state == _pack_state(ended)
-    return FileContent("file", digest.digest(), state, settled)
+    return FileContent("file", digest.digest(), state, settled, opened.st_nlink > 1)
 
 
 def _describe_large(status: os.stat_result, state: bytes, settled: bool) -> FileContent:
-    return FileContent("large", _SIZE_AND_TIME.pack(status.st_size, status.st_mtime_ns), state, settled)
+    return FileContent(
+        "large", _SIZE_AND_TIME.pack(status.st_size, status.st_mtime_ns), state, settled, status.st_nlink > 1
+    )
 
 
 def _digest_names(path: str, status: os.stat_result) -> bytes:

@@ -27,7 +27,7 @@ class WatchChange(Enum):
     REPLACED = auto()
     """The folder is another one than before: so is everything below."""
     GONE = auto()
-    """There is no such folder any more."""
+    """There is no such folder any more, or it can't be watched any more."""
     FAILED = auto()
     """``errors`` has the reason."""
 
@@ -48,20 +48,24 @@ class FolderWatches:
 
     def apply(self, folder: str, use: FolderUse, *, check: bool = False) -> WatchChange:
         """Watch a folder for ``use`` from now on. ``check`` asks the kernel even if nothing is to be changed: the
-        folder may have been replaced by another one without a notice."""
+        folder may have been replaced by another one without a notice.
+
+        A watch that has more events than it needs is left so: to replace its mask could be to replace that of another
+        folder, which was moved here.
+        """
         before = self._watches.get(folder)
         if use is FolderUse.NONE:
             self.lose(folder)
             return WatchChange.NONE
-        if before is not None and before[1] is use and not check:
+        if before is not None and before[1] >= use and not check:
             return WatchChange.NONE
-        shared = before is None or len(self._folders[before[0]]) > 1 or use >= before[1]
-        mask = (NAMES_MASK if use is FolderUse.NAMES else ITSELF_MASK) | (inotify.MASK_ADD if shared else 0)
+        use = use if before is None else max(use, before[1])
+        mask = (NAMES_MASK if use is FolderUse.NAMES else ITSELF_MASK) | inotify.MASK_ADD
         try:
             watch = self._notices.watch(folder, mask)
         except OSError as error:
             self.lose(folder)
-            if error.errno in _GONE:
+            if error.errno in _GONE or before is not None:  # else another attempt will say why
                 return WatchChange.GONE
             self.errors[folder] = error.errno or errno.EIO
             return WatchChange.FAILED

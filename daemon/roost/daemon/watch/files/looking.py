@@ -63,6 +63,7 @@ class LookThread(threading.Thread):
         self._watches = PathWatches(find_mounts)
         self._turned: dict[str, None] = {}
         self._written: dict[str, None] = {}
+        self._touched: dict[str, None] = {}
         self._backlog: dict[str, None] = {}
         self._rests: dict[str, float] = {}
         self._recovery_due: float | None = None
@@ -119,10 +120,13 @@ class LookThread(threading.Thread):
             os.write(self._wake_writer, b"\0")
 
     def _choose_timeout(self, now: float) -> float | None:
-        if self._turned or self._written or self._backlog:
+        if self._is_busy():
             return 0.0
         times = [*self._rests.values(), *(each for each in (self._recovery_due, self._mounts_due) if each is not None)]
         return max(min(times) - now, 0.0) if times else None
+
+    def _is_busy(self) -> bool:
+        return bool(self._turned or self._written or self._touched or self._backlog)
 
     # Notices
 
@@ -151,9 +155,11 @@ class LookThread(threading.Thread):
             self._turn(self._watches.lose(folder))
         self._turn(meaning.turned)
         self._written.update(dict.fromkeys(meaning.written))
+        self._touched.update(dict.fromkeys(meaning.touched))
         if meaning.lost:
             log.warning("Notices about watched files were lost: all of them are looked at")
             self._look_at_everything()
+            self._turn(self._subjects.list_paths())
 
     def _look_at_everything(self) -> None:
         """Look at all paths. Folders may have been replaced as well: notices of that may be among the lost ones."""
@@ -188,7 +194,7 @@ class LookThread(threading.Thread):
         if any(request.owner is None for request in requests):
             self._rests.clear()
             self._look_at_everything()
-            while self._turned or self._written or self._backlog:
+            while self._is_busy():
                 self._look_at_next()
         fresh = self._subjects.list_fresh(path for request in requests for path in request.paths)
         for start in range(0, len(fresh), BATCH):
@@ -197,7 +203,7 @@ class LookThread(threading.Thread):
             request.done.set_result(self._subjects.look_at_polled(request.owner, request.paths))
 
     def _drop(self, path: str) -> None:
-        for pending in (self._turned, self._written, self._backlog):
+        for pending in (self._turned, self._written, self._touched, self._backlog):
             pending.pop(path, None)
         self._rests.pop(path, None)
         self._watches.drop(path)
@@ -211,13 +217,15 @@ class LookThread(threading.Thread):
             del self._rests[path]
             self._turned[path] = None
         if self._turned:
-            self._look_at(_take(self._turned), walk=True)
+            self._look_at(_take(self._turned), walk=True, noticed=True)
         elif self._written:
-            self._look_at(_take(self._written), walk=False)
+            self._look_at(_take(self._written), noticed=True)
+        elif self._touched:
+            self._look_at(_take(self._touched))
         elif self._backlog:
             self._look_at(_take(self._backlog), walk=True)
 
-    def _look_at(self, paths: list[str], *, walk: bool) -> None:
+    def _look_at(self, paths: list[str], *, walk: bool = False, noticed: bool = False) -> None:
         paths = [path for path in paths if path not in self._rests]
         if walk:
             is_done, others = self._watches.walk(paths)
@@ -227,9 +235,11 @@ class LookThread(threading.Thread):
             for path in paths:
                 self._subjects.place(path, *self._watches.choose(path))
         for path in paths:
-            rest = self._subjects.look(path)
+            rest = self._subjects.look(path, noticed=noticed)
             if rest:
                 self._rests[path] = time.monotonic() + rest
+            if self._watches.follow(path, is_linked=self._subjects.is_linked(path)):
+                self._written[path] = None
 
     def _close(self) -> None:
         self._subjects.close()

@@ -26,10 +26,14 @@ _NAMES_CHANGED = inotify.MOVED_FROM | inotify.MOVED_TO | inotify.CREATE | inotif
 
 @dataclass(slots=True)
 class Meaning:
-    """Where to look again: ``written`` are paths of which only the content may have changed, ``turned`` those that may
-    lead elsewhere now, ``gone`` folders of which everything below may be elsewhere; ``lost`` is whether notices were
-    lost, so that everything has to be looked at."""
+    """Where to look again.
 
+    ``touched`` are paths whose mode, owner or times have changed, ``written`` those of which only the content may have
+    changed, ``turned`` those that may lead elsewhere now, ``gone`` folders of which everything below may be elsewhere;
+    ``lost`` is whether notices were lost, so that everything has to be looked at.
+    """
+
+    touched: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     turned: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
@@ -40,20 +44,25 @@ def interpret(
     notices: Iterable[FolderNotice],
     find_folders: Callable[[int], tuple[str, ...]],
     find_dependents: Callable[[str, str], tuple[str, ...]],
+    find_files: Callable[[int], Iterable[str]] = lambda watch: (),
 ) -> Meaning:
-    """Return what ``notices`` mean. ``find_folders`` returns the folders of a watch, none if it has ended, and
-    ``find_dependents`` the paths that a name in a folder matters to."""
+    """Return what ``notices`` mean. ``find_folders`` returns the folders of a watch, none if it has ended,
+    ``find_dependents`` the paths that a name in a folder matters to, and ``find_files`` the paths of a watched file."""
     meaning = Meaning()
     for watch, mask, name in notices:
         if mask & inotify.OVERFLOW:
             meaning.lost = True
             continue
+        if not mask & _GONE:
+            meaning.written.update(find_files(watch))
         for folder in find_folders(watch):
             if mask & _GONE:
                 meaning.gone.add(folder)
             elif mask & _NAMES_CHANGED or (mask & inotify.ISDIR and name):  # a folder that may be entered now
                 meaning.turned.update(find_dependents(folder, name))
             elif name:
-                meaning.written.update(find_dependents(folder, name))
+                paths = meaning.touched if mask & inotify.ATTRIB else meaning.written
+                paths.update(find_dependents(folder, name))
     meaning.written -= meaning.turned
+    meaning.touched -= meaning.turned | meaning.written
     return meaning

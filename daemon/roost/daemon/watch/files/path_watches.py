@@ -11,6 +11,7 @@ from roost.daemon.watch.files import methods
 from roost.daemon.watch.files.contents import read_entry
 from roost.daemon.watch.files.folder_tree import FolderTree
 from roost.daemon.watch.files.folder_watches import EXHAUSTED, FolderWatches, WatchChange
+from roost.daemon.watch.files.linked_files import LinkedFiles
 from roost.daemon.watch.files.meaning import Meaning, interpret
 from roost.daemon.watch.files.methods import WatchMethod
 from roost.daemon.watch.files.mounts import MountTable, find_changed_points, is_below
@@ -37,6 +38,7 @@ class PathWatches:
         """Mount points at which the walk to a path ended."""
         self._notices: Inotify | None = None
         self._watches: FolderWatches | None = None
+        self._files: LinkedFiles | None = None
         self._without_notices = methods.NO_INOTIFY
         self.may_recover = False
         """Whether something could not be watched for a reason that may go: a limit, or the mode of a folder."""
@@ -56,6 +58,7 @@ class PathWatches:
                 self._without_notices = methods.poll_exhausted(*read_limit("instances"))
             return
         self._watches = FolderWatches(self._notices)
+        self._files = LinkedFiles(self._notices)
 
     def close(self) -> None:
         """End all watches."""
@@ -64,14 +67,24 @@ class PathWatches:
 
     def take_notices(self) -> Meaning:
         """Return what the notices that have come mean, and those that follow at once."""
-        if self._notices is None or self._watches is None:
+        if self._notices is None or self._watches is None or self._files is None:
             return Meaning()
         notices = self._notices.read()
         if notices:
             time.sleep(COALESCE_SECONDS)
             while len(notices) < _MAX_NOTICES and (more := self._notices.read()):
                 notices += more
-        return interpret(notices, self._watches.find_folders, self._tree.find_dependents)
+        return interpret(notices, self._watches.find_folders, self._tree.find_dependents, self._files.find_paths)
+
+    def follow(self, path: str, *, is_linked: bool) -> bool:
+        """Watch the file at the end of a path as well if it has several names. Return whether it is to be looked at
+        again, since it was not watched before."""
+        if self._files is None:
+            return False
+        if is_linked:
+            return self._files.watch(path)
+        self._files.lose(path)
+        return False
 
     def lose(self, folder: str) -> set[str]:
         """End the watches at and below a folder, which may be another one now. Return the paths to walk to again."""
@@ -124,6 +137,8 @@ class PathWatches:
     def drop(self, path: str) -> None:
         """Watch nothing for a path any more."""
         self._remotes.pop(path, None)
+        if self._files is not None:
+            self._files.lose(path)
         touched = self._tree.drop(path)
         if self._watches is not None:
             for folder in touched:
@@ -161,7 +176,7 @@ class PathWatches:
         moved = False
         for folder in sorted({above for each in folders for above in (*list_chain(each), each)}):
             change = self._watches.apply(folder, self._tree.find_use(folder))
-            if change is WatchChange.REPLACED:
+            if change in (WatchChange.REPLACED, WatchChange.GONE):  # its own notice of that is ignored from now on
                 others |= self.lose(folder)
             moved |= change in (WatchChange.ADDED, WatchChange.REPLACED, WatchChange.GONE)
         return moved

@@ -20,18 +20,23 @@ REST_FACTOR = 20
 takes 5 % of a core."""
 REST_FROM_SECONDS = 0.005
 MAX_REST_SECONDS = 5.0
+DOUBT_SECONDS = 5.0
+"""How long after a report its owner may read the path. A change meanwhile is reported even if the content is the same
+again: the owner may have read what was there between."""
 RETRY_SECONDS = 5.0
 """From a failed look at a path to the next one, if the error may go by itself."""
 
 
 @dataclass(slots=True)
 class Subject:
-    """One path. ``place`` is where it is polled (``path_watches.LOCAL`` or a mount point), or ``None``."""
+    """One path. ``place`` is where it is polled (``path_watches.LOCAL`` or a mount point), or ``None``. Until the
+    moment ``doubted`` of the monotonic clock, owners may not have read the content that was reported."""
 
     owners: frozenset[str] = frozenset()
     content: FileContent | None = None
     method: WatchMethod = INOTIFY
     place: str | None = None
+    doubted: float = 0.0
 
 
 class Subjects:
@@ -56,6 +61,7 @@ class Subjects:
             for path in paths - before:
                 subject = self._subjects.setdefault(path, Subject())
                 subject.owners |= {owner}
+                subject.doubted = time.monotonic() + DOUBT_SECONDS
             for path in before - paths:
                 subject = self._subjects[path]
                 subject.owners -= {owner}
@@ -100,19 +106,28 @@ class Subjects:
                 self._pollers[place] = Poller(place, lambda path: self._poll(path, place))
             self._pollers[place].add(path)
 
-    def look(self, path: str) -> float:
-        """Look at a path that is not polled. Return the seconds for which it is to be left alone, and after which it is
-        to be looked at again; 0 if neither."""
+    def look(self, path: str, *, noticed: bool) -> float:
+        """Look at a path that is not polled. ``noticed`` is whether it was written, or may be another file.
+
+        Return the seconds for which it is to be left alone, and after which it is to be looked at again; 0 if neither.
+        """
         subject = self._subjects.get(path)
         if subject is None or subject.place is not None:
             return 0.0
         began = time.perf_counter()
         after = look_at(path, subject.content, time.time())
         took = time.perf_counter() - began
-        self._store(path, after, None)
+        self._store(path, after, None, noticed=noticed)
         if after.is_passing:
             return RETRY_SECONDS
         return min(REST_FACTOR * took, MAX_REST_SECONDS) if took > REST_FROM_SECONDS else 0.0
+
+    def is_linked(self, path: str) -> bool:
+        """Whether a path that is not polled leads to a file with several names."""
+        subject = self._subjects.get(path)
+        return (
+            subject is not None and subject.place is None and subject.content is not None and subject.content.is_linked
+        )
 
     def look_at_polled(self, owner: str | None, paths: Iterable[str]) -> list[Future[None]]:
         """Have the pollers of fresh paths look at once, or all of them without an owner."""
@@ -149,9 +164,10 @@ class Subjects:
         except Exception:
             log.exception("Looking at %s failed", path)
         else:
-            self._store(path, after, place)
+            before = subject.content
+            self._store(path, after, place, noticed=before is None or before.state != after.state)
 
-    def _store(self, path: str, after: FileContent, place: str | None) -> None:
+    def _store(self, path: str, after: FileContent, place: str | None, *, noticed: bool) -> None:
         with self._lock:
             subject = self._subjects.get(path)
             if subject is None or subject.place != place:
@@ -160,6 +176,8 @@ class Subjects:
             if after.is_passing and before is not None:
                 return
             subject.content = after
-            owners = subject.owners
-        if before is not None and is_other(before, after):
-            self._report(owners)
+            owners, now = subject.owners, time.monotonic()
+            if before is None or not (is_other(before, after) or (noticed and now < subject.doubted)):
+                return
+            subject.doubted = now + DOUBT_SECONDS
+        self._report(owners)

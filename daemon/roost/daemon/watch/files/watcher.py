@@ -21,7 +21,9 @@ ANSWER_SECONDS = 5.0
 class FileWatcher:
     """Calls ``on_change`` in the event loop with owners of whose files the content may have changed.
 
-    Nothing runs before the first ``watch``. All coroutines are for one event loop.
+    An owner that reads its files within five seconds of a call has their last content, or will be called again. Several
+    calls for one save are usual: whoever does something at length waits until they cease. Nothing runs before the first
+    ``watch``. All coroutines are for one event loop.
     """
 
     def __init__(
