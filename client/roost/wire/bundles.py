@@ -13,9 +13,9 @@ BundleDigest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
 
 
 class BundleExportRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Write the environments that ``what`` selects to the file ``output``, with all that they need."""
+    """Write ``environments`` to the file ``output``, with all that they need."""
 
-    what: Annotated[list[EnvironmentSelector], msgspec.Meta(min_length=1, max_length=1000)]
+    environments: Annotated[list[EnvironmentSelector], msgspec.Meta(min_length=1, max_length=1000)]
     output: str
     """Absolute path. A file that is there is replaced once the bundle is complete."""
     target: str = "auto"
@@ -23,6 +23,8 @@ class BundleExportRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Platform of the machine that the bundle is for; ``None``: this machine's."""
     python: bool = False
     """Bring a Python as well for environments that rest on one of the machine."""
+    environ: dict[str, str] = {}
+    """Values for ``${VAR}`` in the definitions, as in ``EnvironmentSelector``."""
 
 
 class BundleImportRequest(msgspec.Struct, kw_only=True, omit_defaults=True):

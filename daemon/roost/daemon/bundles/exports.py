@@ -74,8 +74,9 @@ class BundleExporter:
         _check_output(request.output)
         selected: list[_Selected] = []
         warnings: list[WarningView] = []
-        for selector in request.what:
-            each = await self._select(selector, request, publish)
+        for selector in request.environments:
+            complete = msgspec.structs.replace(selector, environ={**request.environ, **selector.environ})
+            each = await self._select(complete, request, publish)
             selected.append(each)
             if isinstance(each.lock.provider, HostPython):
                 if request.python:

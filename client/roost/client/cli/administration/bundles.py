@@ -43,7 +43,7 @@ def add(family: Subparsers) -> None:
 def export_command(context: Context) -> int:
     options = context.options
     output = os.path.abspath(os.path.join(working_folder(), require_utf8(options.output, "-o")))
-    request: Json = {"what": _build_selectors(context), "output": output, "target": options.target}
+    request: Json = {"environments": _build_selectors(context), "output": output, "target": options.target}
     request.update({"platform": options.platform} if options.platform is not None else {})
     request.update({"python": True} if options.with_python else {})
     result = _run(context, "/v1/bundles/export", request)
