@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -91,6 +91,10 @@ class Collector:
         self._images = images
         self._pauses = pauses
         self._turn = asyncio.Lock()
+
+    async def list_cache_items(self) -> Sequence[CacheItem]:
+        """Return what is in the caches."""
+        return await self._caches.list_items()
 
     async def plan(
         self, *, everything: bool = False, refused: Mapping[tuple[str, str], str] | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
 from roost.daemon.config.source import ConfigSource
@@ -36,6 +37,16 @@ ENGINE_KINDS = frozenset({"image"})
 """Kinds of the sums that are not on the disk of the root."""
 
 
+def sum_root(usage: Mapping[str, int]) -> int:
+    """Return the bytes under the root, of the sums by kind."""
+    return sum(size for kind, size in usage.items() if kind not in ENGINE_KINDS)
+
+
+def sum_engines(usage: Mapping[str, int]) -> int:
+    """Return the bytes in engines, of the sums by kind."""
+    return sum(size for kind, size in usage.items() if kind in ENGINE_KINDS)
+
+
 class CollectionTriggers:
     """Decides when a collection runs by itself."""
 
@@ -52,8 +63,7 @@ class CollectionTriggers:
         usage = await self._index.collection.map_usage()
         disk = await asyncio.to_thread(measure_disk, self._root)
         limits = resolve_limits(self._config.config.cache, disk.total)
-        used = sum(size for kind, size in usage.items() if kind not in ENGINE_KINDS)
-        images = sum(size for kind, size in usage.items() if kind in ENGINE_KINDS)
+        used, images = sum_root(usage), sum_engines(usage)
         return (
             (limits.budget_bytes > 0 and used > limits.budget_bytes)
             or disk.free < limits.min_free_bytes

@@ -10,7 +10,7 @@ from roost.daemon.gc.views import view_collection, view_plan, view_result
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.streams import send_messages
 from roost.daemon.services import SERVICES, Services
-from roost.wire.collection import CollectionMessage, CollectionRequest
+from roost.wire.collection import CollectionMessage, CollectionRequest, PinRequest, PinsResponse
 
 
 async def collect_garbage(call: Call[CollectionRequest]) -> web.StreamResponse:
@@ -35,7 +35,26 @@ async def _collect(services: Services, request: CollectionRequest) -> AsyncItera
     yield CollectionMessage(event="result", result=view)
 
 
+async def list_pins(call: Call[None]) -> PinsResponse:
+    return PinsResponse(pins=await call.app[SERVICES].store.index.pins.list_all())
+
+
+async def add_pin(call: Call[PinRequest]) -> PinsResponse:
+    pins = call.app[SERVICES].store.index.pins
+    changed = await pins.pin(call.body.subject)
+    return PinsResponse(pins=await pins.list_all(), changed=changed)
+
+
+async def remove_pin(call: Call[PinRequest]) -> PinsResponse:
+    pins = call.app[SERVICES].store.index.pins
+    changed = await pins.unpin(call.body.subject)
+    return PinsResponse(pins=await pins.list_all(), changed=changed)
+
+
 ROUTES_COLLECTION = [
+    Route("GET", "/v1/pins", list_pins, response=PinsResponse, summary="What is protected from collection for good"),
+    Route("POST", "/v1/pins", add_pin, request=PinRequest, response=PinsResponse, summary="Pin"),
+    Route("DELETE", "/v1/pins", remove_pin, request=PinRequest, response=PinsResponse, summary="Unpin"),
     Route(
         "POST",
         "/v1/gc",

@@ -20,17 +20,16 @@ async def list_usage(index: Index, *, measure: bool = False) -> list[UsageRow]:
     reports what is shared with other names now.
     """
     artifacts = await index.artifacts.list_all()
-    pins = set(await index.pins.list_all())
+    pinned = set(await index.pins.list_artifacts())
     leases = await index.leases.map_protected()
     holders = await asyncio.to_thread(find_holders, [a.lease_path for a in artifacts if a.lease_path])
-    rows = []
+    users = []
     for artifact in artifacts:
-        subjects = (artifact.id, artifact.key)
         lease_protections = [f"lease:{lease}" for lease in leases.get(artifact.id, ())]
-        pin_protections = ["pin"] if pins & set(subjects) else []
+        pin_protections = ["pin"] if artifact.id in pinned else []
         protected = (*holders.get(artifact.lease_path, ()), *lease_protections, *pin_protections)
-        rows.append(await asyncio.to_thread(_usage_row, artifact, protected, measure))
-    return rows
+        users.append((artifact, protected))
+    return await asyncio.to_thread(lambda: [_usage_row(artifact, by, measure) for artifact, by in users])
 
 
 def _usage_row(artifact: Artifact, protected: tuple[str, ...], measure: bool) -> UsageRow:

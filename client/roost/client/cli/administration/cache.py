@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from roost.client.cli.administration import bundles
-from roost.client.cli.administration.collection_text import collection_lines
+from roost.client.cli.administration.collection_text import collection_lines, usage_lines
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.errors import unreachable_error
@@ -27,13 +27,19 @@ _CHANGES = {
 def add(subparsers: Subparsers) -> None:
     """Add the family ``cache``."""
     family = add_family(subparsers, "cache", "What roost stores on disk.", "roost cache df")
-    add_command(
-        family, "df", usage_command, "Disk usage of everything, and what protects it from collection.", "roost cache df"
-    )
+    about = "Disk usage of everything, and what protects it from collection."
+    usage = add_command(family, "df", usage_command, about, "roost cache df")
+    usage.add_argument("--measure", action="store_true", help="measure every prefix anew: 0.1 s for each")
     gc = add_command(family, "gc", gc_command, "Remove what is not needed, for space.", "roost cache gc --dry-run")
     gc.add_argument("--dry-run", action="store_true", help="print what would go, and remove nothing")
     gc.add_argument("--explain", action="store_true", help="print rules, numbers, and what stays and why")
     gc.add_argument("--all", action="store_true", help="remove all that nothing needs, whatever its age and the budget")
+    about = "Protect an artifact, a lock or an environment from collection."
+    pin = add_command(family, "pin", pin_command, about, "roost cache pin train:3")
+    about = "Let something that was pinned be collected again."
+    unpin = add_command(family, "unpin", unpin_command, about, "roost cache unpin train:3")
+    for parser in (pin, unpin):
+        parser.add_argument("subject", metavar="ID|LOCK|ENVIRONMENT")
     about = "Compare every file of every prefix with what was built."
     verify = add_command(family, "verify", verify_command, about, "roost cache verify --repair")
     verify.add_argument("--repair", action="store_true", help="repair the caches and rebuild what differs")
@@ -41,7 +47,8 @@ def add(subparsers: Subparsers) -> None:
 
 
 def usage_command(context: Context) -> int:
-    answer = context.request("GET", "/v1/artifacts")
+    query = "?measure=true" if context.options.measure else ""
+    answer = context.request("GET", f"/v1/artifacts{query}")
     if context.json:
         context.print_json(answer)
         return 0
@@ -58,10 +65,7 @@ def usage_command(context: Context) -> int:
         for row in answer["artifacts"]
     )
     context.print_text(format_table(heads, rows))
-    # Files that several artifacts or the caches share count once, and are deleted with the last that has them.
-    totals = answer["totals"]
-    total, unshared = format_size(totals["bytes"]), format_size(totals["own_bytes"])
-    context.print(f"{format_count(totals['artifacts'], 'artifact')}, {total}, {unshared} of it unshared")
+    context.print_lines(usage_lines(answer))
     return 0
 
 
@@ -84,6 +88,21 @@ def gc_command(context: Context) -> int:
     finally:
         display.close()
     context.print_json(result) if context.json else context.print_lines(collection_lines(result, options.explain))
+    return 0
+
+
+def pin_command(context: Context) -> int:
+    answer = context.request("POST", "/v1/pins", {"subject": context.options.subject})
+    context.print_json(answer) if context.json else context.print_lines(
+        f"{each} is pinned" for each in answer["changed"]
+    )
+    return 0
+
+
+def unpin_command(context: Context) -> int:
+    answer = context.request("DELETE", "/v1/pins", {"subject": context.options.subject})
+    lines = [f"{each} is no longer pinned" for each in answer["changed"]]
+    context.print_json(answer) if context.json else context.print_lines(lines or ["It was not pinned"])
     return 0
 
 

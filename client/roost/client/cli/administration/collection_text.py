@@ -1,4 +1,5 @@
-"""A collection as text for people: what goes and why, the numbers, what stays, and when the next one comes."""
+"""A collection as text for people: what goes and why, the numbers, what stays, and when the next one comes; and the
+totals of what is stored."""
 
 from __future__ import annotations
 
@@ -110,3 +111,20 @@ def _next_line(upcoming: Json, limits: Json) -> str:
     if upcoming["begins"]:
         return f"{line}; until {format_time(upcoming['begins'])} it only reports, since an older version made this root"
     return line
+
+
+def usage_lines(answer: Json) -> list[str]:
+    """Return the lines below the artifacts of ``roost cache df``."""
+    totals = answer["totals"]
+    lines = []
+    if answer.get("caches"):
+        rows = [(each["kind"], each["count"], format_size(each["bytes"])) for each in answer["caches"]]
+        lines = ["", *format_table(("CACHE", "ITEMS", "SIZE"), rows).split("\n"), ""]
+    # Files that several artifacts or the caches share count once, and are deleted with the last that has them.
+    total, unshared = format_size(totals["bytes"]), format_size(totals["own_bytes"])
+    lines.append(f"{format_count(totals['artifacts'], 'artifact')}, {total}, {unshared} of it unshared")
+    used, budget = format_size(totals["used_bytes"]), totals["budget_bytes"]
+    allowed = f" of {format_size(budget)} (cache.budget_bytes)" if budget else ""
+    free, disk = format_size(totals["free_bytes"]), format_size(totals["disk_bytes"])
+    lines.append(f"{used}{allowed} in use, each file counted once; {free} of {disk} free on that disk")
+    return lines

@@ -14,7 +14,7 @@ import msgspec
 from roost.model.records import BUILD_HOLDER, BUILD_LEASE, Artifact, FileStamp, PrefixPython, VariableChange
 from roost.store.clock import utc_now
 from roost.store.index.queries import Queries, Read, Scan, Write
-from roost.store.index.tables.leases import delete_lease, list_artifact_leases, put_build_lease
+from roost.store.index.tables.leases import delete_lease, list_artifact_leases, put_build_lease, resolve_pin
 
 _ARTIFACT_COLUMNS = (
     "id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, last_used, activation, guards, "
@@ -172,6 +172,29 @@ def add_pin(connection: sqlite3.Connection, subject: str) -> None:
     connection.execute("INSERT OR IGNORE INTO pins (subject, created) VALUES (?, ?)", (subject, utc_now()))
 
 
+def pin_target(connection: sqlite3.Connection, target: str) -> list[str]:
+    """Protect an artifact, a lock, or the locks of an environment's current generations; return the subjects.
+
+    Raises:
+        LeaseTargetError, EnvironmentUnknownError, NameInvalidError: there is no such target.
+    """
+    subjects = resolve_pin(connection, target, current=True)
+    for subject in subjects:
+        add_pin(connection, subject)
+    return list(subjects)
+
+
+def unpin_target(connection: sqlite3.Connection, target: str) -> list[str]:
+    """Delete the pins on an artifact, a lock, or any lock that an environment ever had; return those that existed.
+
+    Raises:
+        LeaseTargetError, EnvironmentUnknownError, NameInvalidError: there is no such target, and no pin of that name.
+    """
+    if delete_pin(connection, target):  # what it was on may no longer exist
+        return [target]
+    return [each for each in resolve_pin(connection, target, current=False) if delete_pin(connection, each)]
+
+
 def delete_pin(connection: sqlite3.Connection, subject: str) -> bool:
     """Delete a pin and return whether it existed."""
     return connection.execute("DELETE FROM pins WHERE subject = ?", (subject,)).rowcount > 0
@@ -182,6 +205,16 @@ def list_pins(connection: sqlite3.Connection) -> list[str]:
     return [row["subject"] for row in connection.execute("SELECT subject FROM pins ORDER BY subject")]
 
 
+def list_pinned_artifacts(connection: sqlite3.Connection) -> list[str]:
+    """Return the ids of the artifacts that a pin protects. One on a lock protects the images of it too."""
+    query = """
+        SELECT a.id FROM artifacts AS a JOIN pins AS p ON p.subject IN (a.id, a.key)
+        UNION SELECT a.id FROM artifacts AS a JOIN images AS i ON i.key = a.key
+            JOIN pins AS p ON p.subject = i.lock_digest
+    """
+    return [row["id"] for row in connection.execute(query)]
+
+
 def list_artifact_protections(connection: sqlite3.Connection, artifact_id: str) -> tuple[str, ...]:
     """Return the same for an artifact by its id alone; nothing if it does not exist."""
     row = connection.execute("SELECT key FROM artifacts WHERE id = ?", (artifact_id,)).fetchone()
@@ -190,7 +223,11 @@ def list_artifact_protections(connection: sqlite3.Connection, artifact_id: str) 
 
 def list_protections(connection: sqlite3.Connection, artifact_id: str, key: str, now: str) -> tuple[str, ...]:
     """Return ``pin`` and ``lease:<id>`` for every row that protects an artifact."""
-    pinned = connection.execute("SELECT 1 FROM pins WHERE subject IN (?, ?)", (artifact_id, key)).fetchone()
+    pinned = connection.execute(
+        "SELECT 1 FROM pins WHERE subject IN (?, ?) "
+        "UNION SELECT 1 FROM pins JOIN images AS i ON i.lock_digest = pins.subject WHERE i.key = ?",
+        (artifact_id, key, key),
+    ).fetchone()
     leases = list_artifact_leases(connection, artifact_id, key, now)
     return (*(("pin",) if pinned else ()), *(f"lease:{lease}" for lease in leases))
 
@@ -216,3 +253,6 @@ class PinTable(Queries):
     add = Write(add_pin)
     delete = Write(delete_pin)
     list_all = Read(list_pins)
+    list_artifacts = Scan(list_pinned_artifacts)
+    pin = Write(pin_target)
+    unpin = Write(unpin_target)

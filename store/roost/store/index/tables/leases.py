@@ -11,6 +11,7 @@ when an editor or a kernel started stays protected as long as it renews.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable
 
@@ -25,6 +26,7 @@ from roost.store.index.tables.generations import GenerationUnknownError
 from roost.store.index.tables.images import find_image
 
 _DIGEST = "sha256:"
+_ARTIFACT_ID = re.compile(r"[pi]-[0-9a-f]{16}")
 _COLUMNS = "id, kind, target, generation, definition_digest, holder, created, expires"
 
 
@@ -128,6 +130,32 @@ def _resolve_target(connection: sqlite3.Connection, target: LeaseTarget) -> tupl
             return None, _find_images(connection, target.subject)
         case "artifact":
             return None, _find_artifacts(connection, target.subject)
+
+
+def resolve_pin(connection: sqlite3.Connection, subject: str, *, current: bool) -> tuple[str, ...]:
+    """Return what a pin on ``subject`` is on: itself if it is an artifact or a lock; of a reference to an environment,
+    the locks of its ``current`` generations on all platforms, or of all of its generations.
+
+    Raises:
+        LeaseTargetError, EnvironmentUnknownError, NameInvalidError: there is nothing of that name.
+    """
+    query = "SELECT 1 FROM artifacts WHERE id = ? AND state <> 'deleting' UNION SELECT 1 FROM locks WHERE digest = ?"
+    if connection.execute(query, (subject, subject)).fetchone():
+        return (subject,)
+    if subject.startswith(_DIGEST) or _ARTIFACT_ID.fullmatch(subject):
+        hint = "`roost cache df` lists the existing ones; a lock digest or the name of an environment is good too."
+        raise LeaseTargetError(f"There is no artifact and no lock {subject}", hint=hint)
+    definition = get_version(connection, parse_reference(subject)).definition_digest
+    condition = " AND current = 1" if current else ""
+    rows = connection.execute(
+        f"SELECT DISTINCT lock_digest FROM generations WHERE definition_digest = ?{condition} ORDER BY lock_digest",
+        (definition,),
+    ).fetchall()
+    if not rows:
+        raise LeaseTargetError(
+            f"{subject} was never built, so that nothing of it is stored", hint=f"`roost build -e {subject}` builds it."
+        )
+    return tuple(row["lock_digest"] for row in rows)
 
 
 def _find_definition(connection: sqlite3.Connection, subject: str) -> str:
