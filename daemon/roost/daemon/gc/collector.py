@@ -32,7 +32,10 @@ from roost.store.failpoints import failpoint
 
 log = logging.getLogger(__name__)
 MOST_ROUNDS = 10
-"""Plans of one collection. Each further one follows a step that was refused."""
+"""Plans of one collection. Each further one follows a step that was refused or interrupted."""
+USED_SINCE = "used-since"
+Name = tuple[str, str]
+"""Kind and id."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Collection:
     has_ended: bool = False
 
     @property
-    def refused(self) -> dict[tuple[str, str], str]:
+    def refused(self) -> dict[Name, str]:
         """Kind and id of what could not be removed, with the reason."""
         return {(each.step.kind, each.step.id): each.kept for each in self.results if each.kept}
 
@@ -97,24 +100,26 @@ class Collector:
         return await self._caches.list_items()
 
     async def plan(
-        self, *, everything: bool = False, refused: Mapping[tuple[str, str], str] | None = None
+        self, *, everything: bool = False, refused: Mapping[Name, str] | None = None, since: str | None = None
     ) -> PlannedCollection:
-        """Return what a collection would do now. ``refused``: what counts as needed, by kind and id, and why."""
+        """Return what a collection would do now. ``refused``: what counts as needed, and why; so does what was used
+        after ``since``."""
         settings = self._config.config.cache
         disk = await asyncio.to_thread(measure_disk, self._root)
-        facts = _protect(await self._gatherer.gather(settings.unmounted_days), refused or {})
+        facts = _protect(await self._gatherer.gather(settings.unmounted_days), refused or {}, since)
         limits = resolve_limits(settings, disk.total, everything=everything)
         return PlannedCollection(facts, limits, await asyncio.to_thread(collect, facts, limits, utc_now()), disk)
 
     async def run(self, *, everything: bool = False) -> AsyncIterator[Collection]:
         """Collect, and yield the collection as it is after the first plan, after each step, and at its end."""
         async with self._turn:
+            began = utc_now()
             planned = await self.plan(everything=everything)
             collection = Collection(planned)
             yield collection
             for _ in range(MOST_ROUNDS):
                 count, interruptions = len(collection.refused), self._pauses.interruptions
-                items: dict[tuple[str, str], CacheItem] = {(item.kind, item.id): item for item in planned.facts.items}
+                items: dict[Name, CacheItem] = {(item.kind, item.id): item for item in planned.facts.items}
                 for step in planned.plan.steps:
                     failpoint("collect.step")
                     remove = partial(self._remove, step, items)
@@ -122,14 +127,14 @@ class Collector:
                     yield collection
                 if (len(collection.refused), self._pauses.interruptions) == (count, interruptions):
                     break
-                planned = await self.plan(everything=everything, refused=collection.refused)
+                planned = await self.plan(everything=everything, refused=collection.refused, since=began)
             collection.missing_bytes = planned.plan.missing_bytes
             collection.missing_image_bytes = planned.plan.missing_image_bytes
             collection.has_ended = True
             failpoint("collect.done")
             yield collection
 
-    async def _remove(self, step: CollectionStep, items: Mapping[tuple[str, str], CacheItem]) -> StepResult:
+    async def _remove(self, step: CollectionStep, items: Mapping[Name, CacheItem]) -> StepResult:
         """Remove one thing; an error is a reason why it stays."""
         try:
             result = await self._remove_by_kind(step, items)
@@ -142,7 +147,7 @@ class Collector:
             return StepResult(step, kept=describe_protection((result.reason,)))
         return StepResult(step, freed=result)
 
-    async def _remove_by_kind(self, step: CollectionStep, items: Mapping[tuple[str, str], CacheItem]) -> int | Kept:
+    async def _remove_by_kind(self, step: CollectionStep, items: Mapping[Name, CacheItem]) -> int | Kept:
         if step.kind == "image":
             return await self._images.remove(step.id)
         if step.kind != "prefix":
@@ -150,22 +155,25 @@ class Collector:
         return await self._artifacts.remove(step.id, self._caches.reap)
 
 
-def _protect(facts: CollectionFacts, refused: Mapping[tuple[str, str], str]) -> CollectionFacts:
-    """Return ``facts`` in which what was refused is needed."""
-    if not refused:
+def _protect(facts: CollectionFacts, refused: Mapping[Name, str], since: str | None) -> CollectionFacts:
+    """Return ``facts`` in which what was refused is needed, and what was used after ``since``."""
+    if not refused and since is None:
         return facts
 
-    def reasons(kind: str, name: str) -> tuple[str, ...]:
-        return (refused[kind, name],) if (kind, name) in refused else ()
+    def reasons(kind: str, name: str, last_used: str) -> tuple[str, ...]:
+        late = (USED_SINCE,) if since is not None and last_used > since else ()
+        return (*late, refused[kind, name]) if (kind, name) in refused else late
 
     replace = msgspec.structs.replace
-    return replace(
-        facts,
-        prefixes=tuple(
-            replace(each, protected_by=(*each.protected_by, *reasons("prefix", each.id))) for each in facts.prefixes
-        ),
-        images=tuple(
-            replace(each, protected_by=(*each.protected_by, *reasons("image", each.id))) for each in facts.images
-        ),
-        items=tuple(replace(each, needed_by=(*each.needed_by, *reasons(each.kind, each.id))) for each in facts.items),
-    )
+    prefixes = [
+        replace(each, protected_by=(*each.protected_by, *reasons("prefix", each.id, each.last_used)))
+        for each in facts.prefixes
+    ]
+    images = [
+        replace(each, protected_by=(*each.protected_by, *reasons("image", each.id, each.last_used)))
+        for each in facts.images
+    ]
+    items = [
+        replace(each, needed_by=(*each.needed_by, *reasons(each.kind, each.id, each.last_used))) for each in facts.items
+    ]
+    return replace(facts, prefixes=tuple(prefixes), images=tuple(images), items=tuple(items))

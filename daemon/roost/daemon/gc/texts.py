@@ -37,6 +37,7 @@ _WORDS = {
 """For the first parts of protections."""
 _ALONE = {
     "pin": "pinned",
+    "used-since": "used since the collection began",
     "handed-out": "made ready a moment ago",
     "build": "needed by a build",
     "version": "part of a version of an environment",
