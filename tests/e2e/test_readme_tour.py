@@ -128,4 +128,5 @@ def test_the_tour_prints_what_readme_shows(tour: Roost) -> None:
     assert [" ".join(words) for words in played] == [
         "run train.py", "exec --", "plan", "runs list", "build --rebuild", "exec --generation", "runs rerun",
         "run train.py", "env versions", "env diff", "env label", "exec -e", "env who", "env export",
+        "cache bundle", "cache bundle",
     ]  # fmt: skip

@@ -168,7 +168,7 @@ def _add_bundled_generation(connection: sqlite3.Connection, new: NewGeneration, 
     known = [each for each in list_generations(connection, new.definition_digest) if each.platform == new.platform]
     digest = digest_lock(lock)
     same = (digest, new.base_digest, new.steps_digest)
-    for each in reversed(known):
+    for each in sorted(known, key=lambda each: not each.current):
         if (each.lock_digest, each.base_digest, each.steps_digest) == same:
             return each
         if each.lock_digest == digest and each.base_digest is None and new.base_digest is not None:

@@ -22,9 +22,9 @@ _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*([:@][A-Za-z0-9._-]+)?")
 def add(family: Subparsers) -> None:
     """Add the family ``cache bundle``."""
     about = "Environments with all that they need, in one file, for machines without a network."
-    bundles = add_family(family, "bundle", about, "roost cache bundle export -o environment.roost")
+    bundles = add_family(family, "bundle", about, "roost cache bundle export -o environment.bundle")
     about = "Write environments and all that they need to one file."
-    example = "roost cache bundle export -f environment.yml --with-python -o environment.roost"
+    example = "roost cache bundle export -f environment.yml --with-python -o environment.bundle"
     export = add_command(bundles, "export", export_command, about, example)
     export.add_argument("what", nargs="*", metavar="WHAT", help="environment files, folders, or names NAME[:VERSION]")
     add_selector_options(export)
@@ -34,7 +34,7 @@ def add(family: Subparsers) -> None:
         "--with-python", action="store_true", help="bring a Python for environments that use one of the machine"
     )
     about = "Use the environments of a bundle; no connection is made."
-    example = "roost cache bundle import environment.roost"
+    example = "roost cache bundle import environment.bundle"
     reading = add_command(bundles, "import", import_command, about, example)
     reading.add_argument("file", metavar="FILE", help="a bundle that an export wrote")
     reading.add_argument("--expect", metavar="sha256:…", help="only if it has the digest that the export printed")
@@ -52,7 +52,7 @@ def export_command(context: Context) -> int:
         context.print_json(result)
         return 0
     _print_environments(context, result)
-    context.print(f"{result['path']}: {format_count(result['files'], 'file')}, {format_size(result['bytes'])}")
+    context.print(f"{options.output}: {format_count(result['files'], 'file')}, {format_size(result['bytes'])}")
     context.print(f"{result['digest']}")
     return 0
 
@@ -128,9 +128,7 @@ def _print_environments(context: Context, result: Json) -> None:
     for each in result["environments"]:
         version = f":{each['version']}" if each.get("version") else ""
         packages = format_count(each.get("packages", 0), "package")
-        line = f"{each['name']}{version} for {each['platform']}: {packages}, lock {short_digest(each['lock_digest'])}"
-        if each.get("generation"):
-            line += f", generation {each['generation']}"
+        line = f"{each['name']}{version} ({each['platform']}): {packages}, lock {short_digest(each['lock_digest'])}"
         context.print(line)
         if each.get("current") is False:
             context.note(
