@@ -3,8 +3,8 @@
 Read ``engine`` first, then ``jobs``: what it has done in workers, by the package ``native``, the only one that imports
 rattler. Choosing packages: ``channels`` (pure), ``platforms`` (virtual packages), ``explicit``,
 ``rules`` (specs and versions). Making prefixes:
-``cache``, ``archives`` (packages as files), ``link``, ``package_paths`` (pure: what stays in a prefix), ``marks``, ``scripts``, ``activation``. Failures:
-``errors``, and ``translation`` from rattler's.
+``cache``, ``archives`` (packages as files), ``link``, ``package_paths`` (pure: what stays in a prefix), ``marks``,
+``scripts``, ``activation``. Failures: ``errors``, and ``translation`` from rattler's.
 
 Imports ``credentials``, ``workers``, ``jobs.progress``, ``roost.store`` and ``roost.model``; no other engine.
 
