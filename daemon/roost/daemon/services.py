@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from roost.daemon.builds.builds import Builds
+from roost.daemon.caches.ledger import INVENTORY_SECONDS, CacheLedger
+from roost.daemon.caches.remover import CacheRemover
 from roost.daemon.caller.current import LastCaller
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import WatchSettings
@@ -17,7 +19,6 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.gc.collector import Collector
 from roost.daemon.gc.engine_images import ImagesInEngine
 from roost.daemon.gc.gathering import FactsGatherer
-from roost.daemon.gc.inventory import NoCaches
 from roost.daemon.gc.pauses import Pauses
 from roost.daemon.gc.triggers import EVERY_SECONDS, IDLE_WORK, CollectionTriggers
 from roost.daemon.images.builds import ImageBuilds
@@ -68,6 +69,8 @@ class Services:
     idle_work: IdleWork
     collector: Collector
     collections: CollectionTriggers
+    ledger: CacheLedger
+    remover: CacheRemover
     versions: EnvironmentVersions
     curated: CuratedVersions
     events: Events
@@ -83,6 +86,7 @@ class Services:
         await self.leases.interest.stop()
         await self.builds.stop()
         await self.runs.stop()
+        await self.ledger.stop()
         await self.engines.close()
 
 
@@ -108,17 +112,21 @@ def create_services(
     planner = Planner(store, engines, source, lock_registry)
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
     space = SpaceGate()
-    prefixes = PrefixBuilds(store, engines, events, launches, space, config.builds.concurrency)
+    ledger = CacheLedger(store.layout, store.index)
+    on_cached = ledger.request_comparison
+    prefixes = PrefixBuilds(store, engines, events, launches, space, config.builds.concurrency, on_cached)
     image_builds = ImageBuilds(store, engines, events, planner.bases, space, config.builds.concurrency)
-    images = ImageJobs(store, engines, image_builds, launches, planner.image_probe.steps)
+    images = ImageJobs(store, engines, image_builds, launches, planner.image_probe.steps, on_cached)
     interest = LeaseInterest(lifecycle)
     builds = Builds(store, engines, planner, events, launches, prefixes, images, interest)
     runs = Runs(store, engines, events, lifecycle, builds, planner, socket)
-    collector = _create_collector(store, source, engines, runs, Pauses(lifecycle))
-    collections = CollectionTriggers(store.layout.root, store.index, source, collector, events)
+    remover = CacheRemover(store.layout, store.index, engines)
+    collector = _create_collector(store, source, engines, remover, runs, Pauses(lifecycle))
+    collections = CollectionTriggers(store.layout.root, store.index, source, collector, events, ledger.wait)
     space.keeper = collections
     idle_work = IdleWork(store.index.upkeep, lifecycle, lambda: source.config.daemon.idle_work_seconds)
     idle_work.register(IDLE_WORK, EVERY_SECONDS, collections.run_idle)
+    idle_work.register("cache-inventory", INVENTORY_SECONDS, ledger.take_inventory)
     resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers)
     prebuilds = Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables)
     curated = CuratedVersions(store, engines, events, launches)
@@ -144,6 +152,8 @@ def create_services(
         idle_work=idle_work,
         collector=collector,
         collections=collections,
+        ledger=ledger,
+        remover=remover,
         versions=EnvironmentVersions(store, events, launches),
         curated=curated,
         events=events,
@@ -151,8 +161,10 @@ def create_services(
     )
 
 
-def _create_collector(store: Store, source: ConfigSource, engines: Engines, runs: Runs, pauses: Pauses) -> Collector:
-    caches, images = NoCaches(), ImagesInEngine(store.index, engines, runs.containers.find_images_in_use)
+def _create_collector(
+    store: Store, source: ConfigSource, engines: Engines, caches: CacheRemover, runs: Runs, pauses: Pauses
+) -> Collector:
+    images = ImagesInEngine(store.index, engines, runs.containers.find_images_in_use)
     gatherer = FactsGatherer(store.layout.root, store.index, store.artifacts, caches, images)
     return Collector(store.layout.root, source, gatherer, store.artifacts, caches, images, pauses)
 

@@ -35,6 +35,21 @@ class CacheItem(msgspec.Struct, frozen=True, kw_only=True):
     """False if only prefixes still have its files: it can't be removed, and goes with the last of them."""
 
 
+class CachedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of what is in the caches: a file or a folder that is removed as a whole."""
+
+    id: str
+    """Path below the root."""
+    kind: CacheKind
+    key: str = ""
+    """What locks call it (``roost.store.index.cache_keys``)."""
+    bytes: int | None = None
+    """On the disk, each inode once; ``None`` if it has not been measured."""
+    stamp: int
+    """mtime in ns when it was measured."""
+    last_used: str
+
+
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """Result of a removal that was not done: the item is in use, or has vanished."""
 

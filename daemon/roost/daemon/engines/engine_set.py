@@ -14,6 +14,7 @@ from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.host import find_credentials
 from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
 from roost.daemon.engines.host_python import interpreters
+from roost.daemon.jobs.holds import Holds
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.workers.pool import WorkerPool
 from roost.store.disk.layout import Layout
@@ -42,6 +43,8 @@ class Engines:
         self._layout = layout
         self._source = source
         self.workers = WorkerPool(layout.workers)
+        self.holds = Holds()
+        """What is in use of the caches of all engines."""
         self._applied: dict[str, Config] = {}
         """The configuration that each engine has, by the engine's name."""
         self._conda: CondaEngine | None = None
@@ -155,13 +158,13 @@ class Engines:
         from roost.daemon.engines.conda.engine import CondaEngine
 
         cache = os.path.join(self._layout.packages, "conda")
-        return CondaEngine(cache, self.bytecode_folder, _conda_config(self.config), self.workers)
+        return CondaEngine(cache, self.bytecode_folder, _conda_config(self.config), self.workers, self.holds)
 
     def _create_pip(self) -> PipEngine:
         from roost.daemon.engines.uv.engine import PipEngine
 
         wheels = self._layout.wheels
-        return PipEngine(os.path.join(wheels, "uv"), wheels, _pip_config(self.config))
+        return PipEngine(os.path.join(wheels, "uv"), wheels, _pip_config(self.config), holds=self.holds)
 
     def _create_registry(self) -> RegistryClient:
         from roost.daemon.engines.registry.engine import RegistryClient

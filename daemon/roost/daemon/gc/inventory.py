@@ -5,13 +5,10 @@ Separate since the collection knows these parts by this interface only, and test
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from roost.model.caches import CacheItem, Kept
-from roost.store.cancellation import finish_thread_despite_cancel
-from roost.store.disk.file_ops import measure_tree, remove_tree
 
 
 class CacheInventory(Protocol):
@@ -37,18 +34,3 @@ class EngineImages(Protocol):
 
     async def remove(self, artifact_id: str) -> int | Kept:
         """Remove an image from its engine and return its bytes, or why it stays."""
-
-
-class NoCaches:
-    """No caches at all."""
-
-    async def reap(self, path: str) -> int:
-        size, shared = await asyncio.to_thread(measure_tree, path)
-        await finish_thread_despite_cancel(remove_tree, path)
-        return size - shared
-
-    async def list_items(self) -> Sequence[CacheItem]:
-        return ()
-
-    async def remove(self, item: CacheItem) -> int | Kept:
-        return Kept(reason="unknown:there are no caches")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta, timezone
 
 from roost.daemon.config.source import ConfigSource
@@ -50,12 +50,22 @@ def sum_engines(usage: Mapping[str, int]) -> int:
 class CollectionTriggers:
     """Decides when a collection runs by itself."""
 
-    def __init__(self, root: str, index: Index, config: ConfigSource, collector: Collector, events: Events) -> None:
+    def __init__(
+        self,
+        root: str,
+        index: Index,
+        config: ConfigSource,
+        collector: Collector,
+        events: Events,
+        wait_for_records: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``wait_for_records`` returns when the sums have what builds have put into the caches until now."""
         self._root = root
         self._index = index
         self._config = config
         self._collector = collector
         self._events = events
+        self._wait_for_records = wait_for_records
         self._task: asyncio.Task[None] | None = None
 
     async def check(self) -> bool:
@@ -71,15 +81,21 @@ class CollectionTriggers:
         )
 
     async def on_published(self) -> None:
-        """Begin a collection if what was published exceeds a limit and none is running."""
-        if self._task is None and await self.check() and self._task is None:
-            self._task = asyncio.create_task(self._collect("published"))
+        """Begin a collection if what was published exceeds a limit and none is running. Returns at once: further builds
+        wait until that is known (``wait_for_space``)."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._collect_published())
             self._task.add_done_callback(self._on_done)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._task = None
         if not task.cancelled() and (error := task.exception()):
             log.error("A collection failed", exc_info=error)
+
+    async def _collect_published(self) -> None:
+        await self._wait_for_records()
+        if await self.check():
+            await self._collect("published")
 
     async def wait_for_space(self) -> None:
         """Wait for the end of a collection that a publication made necessary."""

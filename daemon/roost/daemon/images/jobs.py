@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from roost.daemon.bases.errors import BaseLostError, PrunedError
@@ -19,6 +20,7 @@ from roost.daemon.images.base_choice import BaseChooser
 from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.interpreters import named_interpreter
 from roost.daemon.images.requests import ImageJob, ImageRequest, ImageResult, PullRequest
+from roost.daemon.jobs.holds import LAYERS
 from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.launch.isolation import base_changes
@@ -46,17 +48,32 @@ class ImageJobs:
     """Builds and pulls the images of builds."""
 
     def __init__(
-        self, store: Store, engines: Engines, images: ImageBuilds, launches: LaunchFolder, steps: StepRegistry
+        self,
+        store: Store,
+        engines: Engines,
+        images: ImageBuilds,
+        launches: LaunchFolder,
+        steps: StepRegistry,
+        on_cached: Callable[[], None],
     ) -> None:
+        """``on_cached`` is called when a build may have put something into a cache, whatever came of it."""
         self._index = store.index
         self._engines = engines
         self._images = images
         self._launches = launches
+        self._on_cached = on_cached
         self._base_chooser = BaseChooser(images.bases, images.unmodified_bases, steps)
 
     async def run(self, job: ImageJob, reporter: BuildReporter) -> BuildResult:
         """Make the image of a job ready. Raises what choosing a base, assembling, loading, pushing and pulling
         raise."""
+        try:
+            async with self._engines.holds.hold([LAYERS]):
+                return await self._run(job, reporter)
+        finally:
+            self._on_cached()
+
+    async def _run(self, job: ImageJob, reporter: BuildReporter) -> BuildResult:
         started, lock_digest = time.monotonic(), digest_lock(job.lock)
         pulls = job.pulls and job.push is None and job.facts.lock_digest == lock_digest
         location = preferred_location(job.facts.image) if pulls else None

@@ -154,6 +154,12 @@ class _LayerWriter:
 
     async def write(self) -> LayerContent:
         """Return all layers, after writing those that are not stored."""
+        # A Python of the package cache may compile for another platform: which one shows only when it is found.
+        packages = self._conda.hold_packages(self._lock.conda, and_others=not self._is_native())
+        async with packages, self._pip.hold_wheels(self._lock.wheels):
+            return await self._write()
+
+    async def _write(self) -> LayerContent:
         foreign = await asyncio.to_thread(self._find_foreign_compiler)
         plans = self._plan_layers(foreign)
         keys = [plan.key for plan in plans]

@@ -345,8 +345,9 @@ class LockRegistry:
         if isinstance(first, Yes):
             reference = _lock_reference(workspace, job, digest)
         for descriptor, wheel in artifact.wheels:
-            path = await (await self._engines.pip()).stored_wheel_path(wheel)
-            await registry.push_blob(reference, path, descriptor)
+            pip = await self._engines.pip()
+            async with pip.hold_wheels([wheel]):
+                await registry.push_blob(reference, await pip.stored_wheel_path(wheel), descriptor)
         for descriptor, data in artifact.blobs:
             await registry.push_blob(reference, data, descriptor)
         if isinstance(first, Yes):

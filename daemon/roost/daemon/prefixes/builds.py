@@ -62,12 +62,15 @@ class PrefixBuilds:
         launches: LaunchFolder,
         space: SpaceGate,
         concurrency: int,
+        on_cached: Callable[[], None],
     ) -> None:
+        """``on_cached`` is called when a build may have put something into a cache, whatever came of it."""
         self._store = store
         self._space = space
         self._engines = engines
         self._events = events
         self._launches = launches
+        self._on_cached = on_cached
         self._tasks: SharedTasks[PrefixResult] = SharedTasks()
         self._limit = WorkLimit(concurrency)
 
@@ -142,9 +145,12 @@ class PrefixBuilds:
 
         async with self._limit.hold(progress):
             await self._space.wait()
-            artifact = await self._store.artifacts.publish_prefix(
-                lock=request.lock, generation=request.generation, build_id=request.build_id, fill=fill
-            )
+            try:
+                artifact = await self._store.artifacts.publish_prefix(
+                    lock=request.lock, generation=request.generation, build_id=request.build_id, fill=fill
+                )
+            finally:
+                self._on_cached()
             await self._space.report()
         progress.finish("publish")
         await progress.record(self._store.index)

@@ -197,8 +197,11 @@ def _digest_hex(digest: str, location: Location | None) -> str:
 
 def _store(layout: Layout, content: _LocalContent) -> None:
     """Copy ``content`` to its place in the store unless it is there already."""
-    if os.path.lexists(content.stored_path):
-        return
+    folder = os.path.dirname(content.stored_path)
+    with suppress(FileNotFoundError):
+        os.utime(folder)  # what was referred to lately is not removed before its version is registered
+        if os.path.lexists(content.stored_path):
+            return
     stage = os.path.join(layout.stage, f"kept-{secrets.token_hex(6)}")
     try:
         with translate_full_disk(layout.root):

@@ -41,6 +41,7 @@ from roost.store.disk.layout import Layout
 from roost.store.disk.lease_files import create_lease
 from roost.store.disk.prefix_records import PrefixRecord, write_record
 from roost.store.failpoints import failpoint
+from roost.store.index.cache_keys import list_cache_keys
 from roost.store.index.index import Index
 
 
@@ -76,7 +77,7 @@ async def publish_prefix(
         return await index.publish_prefix(ready, lock, generation)
     artifact = _new_artifact(layout, lock.platform, key)
     try:
-        await finish_despite_cancel(asyncio.create_task(_insert_building(index, artifact, build_id)))
+        await finish_despite_cancel(asyncio.create_task(_insert_building(index, artifact, build_id, lock)))
         await finish_thread_despite_cancel(_create_folder, artifact)
         filled = await fill(artifact.path)
         failpoint("publish.filled")
@@ -103,9 +104,9 @@ def _new_artifact(layout: Layout, platform: str, key: str) -> Artifact:
     )
 
 
-async def _insert_building(index: Index, artifact: Artifact, build_id: str) -> None:
+async def _insert_building(index: Index, artifact: Artifact, build_id: str, lock: Lock) -> None:
     failpoint("publish.begin")
-    await index.artifacts.insert_building(artifact, build_id)
+    await index.artifacts.insert_building(artifact, build_id, list_cache_keys(lock))
     failpoint("publish.announced")
 
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -156,13 +156,23 @@ def _make_writable(path: str) -> None:
             os.chmod(folder, 0o700)
 
 
-def measure_tree(path: str) -> tuple[int, int]:
-    """Return ``(total, shared)`` of a tree in allocated bytes. Each inode counts once; ``shared`` are the bytes of
-    inodes that names outside the tree link to as well."""
+def measure_tree(path: str, stops: Callable[[], bool] = lambda: False) -> tuple[int, int]:
+    """Return ``(total, shared)`` of a file or a tree in allocated bytes. Each inode counts once; ``shared`` are the
+    bytes of inodes that names outside the tree link to as well.
+
+    Raises:
+        InterruptedError: ``stops``, which is asked for every folder, returned true.
+        OSError: the tree can't be read.
+    """
     inside: dict[int, list[int]] = {}  # inode -> [names inside, links in all, bytes]
-    total = os.lstat(path).st_blocks * 512
+    root = os.lstat(path)
+    total = root.st_blocks * 512
+    if not stat.S_ISDIR(root.st_mode):
+        return total, total if root.st_nlink > 1 else 0
     pending = [path]
     while pending:
+        if stops():
+            raise InterruptedError
         with os.scandir(pending.pop()) as entries:
             for entry in entries:
                 status = entry.stat(follow_symlinks=False)

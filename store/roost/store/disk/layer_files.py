@@ -26,6 +26,11 @@ def blob_path(layout: Layout, digest: str) -> str:
     return os.path.join(layout.layers, digest.removeprefix("sha256:") + _BLOB_SUFFIX)
 
 
+def digest_of_blob(path: str) -> str:
+    """Return the digest of the blob at ``path``: the opposite of :func:`blob_path`."""
+    return f"sha256:{os.path.basename(path).removesuffix(_BLOB_SUFFIX)}"
+
+
 def place_blob(layout: Layout, staged: str, digest: str) -> int:
     """Move a complete and synced blob to its path and return its mtime in ns. Replaces an existing blob of the same
     digest, which has the same content."""

@@ -2,9 +2,10 @@
 
 Read ``index`` first (one object per table family), then ``queries`` (how a function of SQL becomes a method), then
 ``transactions`` (transactions that span families). ``tables`` has a module for each family; ``database`` runs the
-queries; ``packages`` has which locks hold which packages, which a migration fills.
+queries; ``packages`` has which locks hold which packages, and ``cache_keys`` what prefixes need of the caches, which
+migrations fill.
 
 May import ``roost.model``, ``disk`` and the modules ``clock`` and ``failpoints``.
 
-Doors: index, packages.
+Doors: cache_keys, index, packages.
 """

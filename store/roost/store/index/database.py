@@ -20,6 +20,7 @@ import msgspec
 from roost.model.errors import CodedError
 from roost.store.disk.file_ops import full_disk_error
 from roost.store.failpoints import operation
+from roost.store.index.cache_keys import fill_cache_uses
 from roost.store.index.packages import fill_contents
 from roost.store.migrations.copies import copy_removed, put_back
 from roost.store.migrations.examination import damaged_error, translate_sqlite_error
@@ -197,7 +198,10 @@ def _set_up_connection(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
-_FILL_FUNCTIONS: dict[int, Callable[[sqlite3.Connection], None]] = {5: fill_contents}
+_FILL_FUNCTIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
+    5: fill_contents,
+    7: fill_cache_uses,
+}
 """Parts of migrations that SQL can't express, by schema."""
 
 

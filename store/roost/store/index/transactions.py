@@ -30,6 +30,7 @@ from roost.model.records import (
 from roost.store.clock import utc_now
 from roost.store.failpoints import failpoint
 from roost.store.index.tables import artifacts
+from roost.store.index.tables.caches import touch_used_files
 from roost.store.index.tables.definitions import is_known, is_last_sighting, put_settings, record_sighting
 from roost.store.index.tables.environments import VersionTakenError, register_version
 from roost.store.index.tables.generations import (
@@ -89,6 +90,7 @@ def publish_prefix(
     put_lock(connection, lock)
     if generation is not None:
         add_generation(connection, generation, lock)
+    touch_used_files(connection, artifact.id)
     existing = artifacts.find_ready_artifact(connection, artifact.kind, artifact.key)
     if existing is not None:
         return existing

@@ -66,6 +66,44 @@ CREATE TABLE idle_work (
 ) WITHOUT ROWID;
 -- When every byte of a prefix was last compared with its manifest; empty if that was when it was published.
 ALTER TABLE artifacts ADD COLUMN checked TEXT NOT NULL DEFAULT '';
+-- What is in the caches: see caches.py. `id` is the path below the root, `key` what locks call it, `stamp` the mtime of
+-- its folder in ns when it was measured. `bytes` is null until then. `cached` is 0 if only prefixes still have its
+-- files.
+CREATE TABLE cached_files (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    bytes INTEGER,
+    stamp INTEGER NOT NULL,
+    last_used TEXT NOT NULL,
+    cached INTEGER NOT NULL DEFAULT 1
+) WITHOUT ROWID;
+CREATE INDEX cached_files_key ON cached_files (key);
+CREATE INDEX cached_files_unmeasured ON cached_files (id) WHERE bytes IS NULL;
+-- What the lock of a prefix needs of the caches, from the start of its build until its row is deleted.
+CREATE TABLE cache_uses (
+    key TEXT NOT NULL,
+    artifact TEXT NOT NULL,
+    PRIMARY KEY (key, artifact)
+) WITHOUT ROWID;
+CREATE INDEX cache_uses_artifact ON cache_uses (artifact);
+CREATE TRIGGER cached_bytes_added AFTER INSERT ON cached_files WHEN NEW.bytes IS NOT NULL BEGIN
+    INSERT INTO disk_usage (kind, bytes) VALUES (NEW.kind, NEW.bytes)
+        ON CONFLICT (kind) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER cached_bytes_changed AFTER UPDATE OF kind, bytes ON cached_files BEGIN
+    UPDATE disk_usage SET bytes = bytes - coalesce(OLD.bytes, 0) WHERE kind = OLD.kind;
+    INSERT INTO disk_usage (kind, bytes) VALUES (NEW.kind, coalesce(NEW.bytes, 0))
+        ON CONFLICT (kind) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER cached_bytes_dropped AFTER DELETE ON cached_files WHEN OLD.bytes IS NOT NULL BEGIN
+    UPDATE disk_usage SET bytes = bytes - OLD.bytes WHERE kind = OLD.kind;
+END;
+CREATE TRIGGER cache_uses_dropped AFTER DELETE ON artifacts WHEN OLD.kind = 'prefix' BEGIN
+    DELETE FROM cached_files WHERE cached = 0 AND key IN (SELECT key FROM cache_uses WHERE artifact = OLD.id)
+        AND NOT EXISTS (SELECT 1 FROM cache_uses AS u WHERE u.key = cached_files.key AND u.artifact <> OLD.id);
+    DELETE FROM cache_uses WHERE artifact = OLD.id;
+END;
 """
 
 MIGRATIONS: dict[int, str] = {

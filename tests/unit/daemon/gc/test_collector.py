@@ -19,7 +19,6 @@ from roost.daemon.config.schema import CacheSettings, ConfigFile
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.gc.collector import Collector
 from roost.daemon.gc.gathering import HANDED_OUT_SECONDS, FactsGatherer
-from roost.daemon.gc.inventory import NoCaches
 from roost.daemon.gc.pauses import Pauses
 from roost.daemon.gc.projects import ProjectProbe
 from roost.daemon.gc.triggers import BEGINS, CollectionTriggers
@@ -30,6 +29,7 @@ from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 from roost.model.records import LeaseTarget, NewGeneration, RunRecord
 from roost.store.artifacts.publish import FillResult
 from roost.store.clock import from_timestamp, utc_now
+from roost.store.disk.file_ops import measure_tree, remove_tree
 from roost.store.store import Store
 
 FAR = "9999-01-01T00:00:00Z"
@@ -38,7 +38,7 @@ EVERYTHING = CacheSettings(budget_bytes=1, min_free_bytes=0, prefix_days=0, pack
 ROOMY = CacheSettings(budget_bytes=10**15, min_free_bytes=0)
 
 
-class FakeCaches(NoCaches):
+class FakeCaches:
     """Items in memory. ``refuses``: ids that turn out to be in use. ``waits``: the next removal waits for its end."""
 
     def __init__(self):
@@ -60,6 +60,11 @@ class FakeCaches(NoCaches):
         self.items = [each for each in self.items if each.id != item.id]
         self.removed.append(item.id)
         return item.bytes
+
+    async def reap(self, path):
+        size, shared = measure_tree(path)
+        remove_tree(path)
+        return size - shared
 
 
 class FakeImages:
@@ -93,7 +98,13 @@ class Root:
             store.layout.root, self.source, gatherer, store.artifacts, self.caches, self.images, self.pauses
         )
         self.events = Events(store.index, keep=1000)
-        self.triggers = CollectionTriggers(store.layout.root, store.index, self.source, self.collector, self.events)
+        self.triggers = CollectionTriggers(
+            store.layout.root, store.index, self.source, self.collector, self.events, self.wait_for_records
+        )
+        self.recorded = 0
+
+    async def wait_for_records(self):
+        self.recorded += 1
 
     def configure(self, cache):
         self.source.config = dataclasses.replace(Config(), settings=ConfigFile(cache=cache))
@@ -382,16 +393,20 @@ async def test_a_publication_over_the_budget_begins_a_collection_that_builds_wai
     assert await root.prefixes() == set(), made
     (event,) = [each for each in await root.store.index.events.list_since(0) if each.kind == "cache-collected"]
     assert event.fields["trigger"] == "published"
+    assert root.recorded == 1, "sums are complete before they are compared"
     assert event.fields["removed"] == 1
 
 
 async def test_within_the_limits_nothing_is_gathered(root, monkeypatch):
     root.configure(ROOMY)
     await root.publish("a")
-    monkeypatch.setattr(root.collector, "run", None)
-    monkeypatch.setattr(root.collector, "plan", None)
+    asked = []
+    monkeypatch.setattr(root.collector, "run", lambda: asked.append("run"))
+    monkeypatch.setattr(root.collector, "plan", lambda: asked.append("plan"))
     await root.triggers.on_published()
+    await root.triggers.wait_for_space()
     await root.triggers.run_idle()
+    assert asked == []
 
 
 async def test_a_root_of_an_older_version_is_only_reported_for_a_week(root):

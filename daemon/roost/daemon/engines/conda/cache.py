@@ -19,6 +19,7 @@ import msgspec
 
 from roost.daemon.background.work import make_way
 from roost.daemon.engines.conda.package_paths import find_folders, find_path_fault
+from roost.daemon.jobs.unpacking import exceeds, too_large_error
 from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import CondaPackage
 from roost.store.disk.regular_files import open_regular
@@ -187,6 +188,24 @@ def drop_package(cache_dir: str, package: CondaPackage) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.rename(folder, aside)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def drop_too_large(cache_dir: str, packages: Sequence[CondaPackage], limit: int) -> None:
+    """Drop packages of more than ``limit`` bytes; they were complete before they were measured. Blocks.
+
+    Raises: UnpackedTooLargeError.
+    """
+    large = [each for each in packages if exceeds(entry_folder(cache_dir, each), limit)]
+    for package in large:
+        drop_package(cache_dir, package)
+    if large:
+        raise too_large_error(f"The package {', '.join(f'{p.name}-{p.version}' for p in large)}", limit)
+
+
+def list_unfinished(cache_dir: str) -> list[str]:
+    """Return the folders into which rattler unpacks packages at this moment. Blocks."""
+    with os.scandir(cache_dir) as entries:
+        return [each.path for each in entries if each.name.startswith(".") and each.is_dir(follow_symlinks=False)]
 
 
 def delete_leftovers(folder: str, start: str) -> None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -40,14 +41,16 @@ from roost.daemon.engines.conda.platforms import baseline_packages, check_machin
 from roost.daemon.engines.conda.rules import CondaRules, worker_variables
 from roost.daemon.engines.conda.scripts import run_post_link
 from roost.daemon.engines.conda.translation import translate_errors
+from roost.daemon.jobs.holds import CONDA_INDEX, EVERYTHING, Holds
 from roost.daemon.jobs.progress import Progress, Silent
-from roost.daemon.jobs.unpacking import UNPACKED_BYTES, exceeds, run_with_bound, too_large_error
+from roost.daemon.jobs.unpacking import UNPACKED_BYTES, run_with_bound
 from roost.daemon.workers.jobs import WorkerJob
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.errors import CodedError
 from roost.model.locks.lock import CondaPackage
 from roost.model.syntax.urls import strip_credentials
 from roost.store.cancellation import finish_thread_despite_cancel
+from roost.store.index.cache_keys import conda_key
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -81,12 +84,15 @@ class CondaEngine:
     ``ChannelRefusedError``, ``ChannelMissingError``.
     """
 
-    def __init__(self, cache_dir: str, bytecode_dir: str, config: CondaConfig, workers: WorkerPool) -> None:
+    def __init__(
+        self, cache_dir: str, bytecode_dir: str, config: CondaConfig, workers: WorkerPool, holds: Holds | None = None
+    ) -> None:
         self.packages_dir = os.path.join(cache_dir, "packages")
         self.archives = PackageArchives(os.path.join(cache_dir, "archives"))
         self._index_dir = os.path.join(cache_dir, "index")
         self._workers = workers
         self._rules = CondaRules(workers)
+        self._holds = holds or Holds()
         self._gate = cache.CacheGate(lambda: cache.delete_leftovers(self.packages_dir, "."))
         self._index_gate = cache.CacheGate(lambda: cache.delete_temporary_files(self._index_dir))
         self.configure(config)
@@ -246,9 +252,10 @@ class CondaEngine:
         """
         packages = self._mask_urls(packages, credentials or {})
         progress.start("link", len(packages))
-        with translate_errors(f"linking into {prefix}"):
-            order, modified, sources = await self._link_verified(packages, prefix, progress, credentials or {})
-            await finish_thread_despite_cancel(self._finish_prefix, packages, prefix, sources)
+        async with self.hold_packages(packages):
+            with translate_errors(f"linking into {prefix}"):
+                order, modified, sources = await self._link_verified(packages, prefix, progress, credentials or {})
+                await finish_thread_despite_cancel(self._finish_prefix, packages, prefix, sources)
         progress.finish("link")
         by_name = {package.name: package for package in packages}
         await run_post_link([by_name[name] for name in order], prefix, progress)
@@ -266,6 +273,7 @@ class CondaEngine:
         """Fill ``folder`` as :meth:`link` does, with files that name ``final`` as their prefix, for an image.
 
         No script of a package runs, and no marks are written. Files are hard links into the cache: never write to them.
+        The caller holds the packages (:meth:`hold_packages`), until it needs nothing more of the cache.
         """
         packages = self._mask_urls(packages, credentials or {})
         progress.start("link", len(packages))
@@ -296,8 +304,15 @@ class CondaEngine:
         return await fetch_archives(self.archives, masked, self._routes.fetch_url, fetch, progress)
 
     def hold_cache(self) -> AbstractAsyncContextManager[None]:
-        """While it is held, nothing is dropped from the package cache."""
+        """While it is held, nothing is dropped from the package cache to be repaired."""
         return self._gate.shared()
+
+    def hold_packages(
+        self, packages: Iterable[CondaPackage], *, and_others: bool = False
+    ) -> AbstractAsyncContextManager[None]:
+        """While it is held, none of ``packages`` (``and_others``: none at all) is removed from the cache."""
+        keys = [conda_key(f"{each.name}-{each.version}-{each.build}") for each in packages]
+        return self._holds.hold([*keys, EVERYTHING] if and_others else keys)
 
     async def repair_cache(self, packages: Sequence[CondaPackage]) -> list[str]:
         """Read every cached file of ``packages`` and drop the packages with a wrong one; return their names."""
@@ -337,11 +352,13 @@ class CondaEngine:
             finally:
                 suspects = await asyncio.shield(checking)
         modified = await self.repair_cache(suspects) if suspects else []
-        if not modified or isinstance(failure, PackageUnsafeError):
+        lost = (await asyncio.to_thread(self._find_missing, cached))[0] if failure is not None else []
+        if not (modified or lost) or isinstance(failure, PackageUnsafeError):
             if failure is not None:
                 raise failure
             return order, [], sources
-        progress.log(f"{', '.join(modified)} in the package cache was changed: fetched again")
+        names = dict.fromkeys([*modified, *(package.name for package in lost)])
+        progress.log(f"{', '.join(names)} in the package cache was changed or deleted: fetched again")
         await finish_thread_despite_cancel(clear_folder, prefix)
         async with self._gate.shared():
             missing, more = await asyncio.to_thread(self._find_missing, packages)
@@ -382,30 +399,14 @@ class CondaEngine:
 
         async def link() -> list[str]:
             linking = self._run_with_cache(jobs.LINK, request, self._gate, progress)
-            return await run_with_bound(linking, self._list_unfinished, self.config.unpacked_bytes)
+            unfinished = partial(cache.list_unfinished, self.packages_dir)
+            return await run_with_bound(linking, unfinished, self.config.unpacked_bytes)
 
         order = await link_with_retries(link, prefix, self.packages_dir, fetching=bool(missing))
         if missing:
-            await asyncio.to_thread(self._check_sizes, missing)
+            await asyncio.to_thread(cache.drop_too_large, self.packages_dir, missing, self.config.unpacked_bytes)
             progress.finish("download")
         return order
-
-    def _check_sizes(self, fetched: Sequence[CondaPackage]) -> None:
-        """Drop packages that are too large; they were complete before they were measured. Blocks.
-
-        Raises: UnpackedTooLargeError.
-        """
-        limit = self.config.unpacked_bytes
-        large = [each for each in fetched if exceeds(cache.entry_folder(self.packages_dir, each), limit)]
-        for package in large:
-            cache.drop_package(self.packages_dir, package)
-        if large:
-            raise too_large_error(f"The package {', '.join(f'{p.name}-{p.version}' for p in large)}", limit)
-
-    def _list_unfinished(self) -> list[str]:
-        """Return the folders into which rattler unpacks packages at this moment. Blocks."""
-        with os.scandir(self.packages_dir) as entries:
-            return [each.path for each in entries if each.name.startswith(".") and each.is_dir(follow_symlinks=False)]
 
     def _finish_prefix(self, packages: Sequence[CondaPackage], prefix: str, sources: Mapping[str, str]) -> None:
         fetched = [(p, sources.get(p.url) or self._routes.fetch_url(p.url)) for p in packages]
@@ -436,7 +437,7 @@ class CondaEngine:
     # ------------------------------------------------------------------ workers
     async def _run_with_cache(self, job: WorkerJob[P, R], request: P, gate: cache.CacheGate, progress: Progress) -> R:
         """Run ``job``, which writes into the cache of ``gate``: what it leaves there if it is killed is deleted."""
-        async with gate.shared():
+        async with self._holds.hold([CONDA_INDEX] if gate is self._index_gate else []), gate.shared():
             try:
                 return await self._run(job, request, progress)
             except BaseException:

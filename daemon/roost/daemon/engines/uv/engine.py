@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,11 +32,13 @@ from roost.daemon.engines.uv.translation import translate_failure
 from roost.daemon.engines.uv.unpacked.cache import find_damaged, list_unfinished
 from roost.daemon.engines.uv.unpacked.checks import UnpackedFaultsError, check_unpacked
 from roost.daemon.engines.uv.wheels import WheelFiles, WheelStore
+from roost.daemon.jobs.holds import Holds
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.daemon.jobs.unpacking import UNPACKED_BYTES
 from roost.daemon.oci.target_platforms import local_platform
 from roost.model.definition import BASELINE_GLIBC, Defaults, PipItem
 from roost.model.locks.lock import Wheel
+from roost.store.index.cache_keys import file_key, wheel_key
 
 
 class PipConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +61,20 @@ class PipEngine:
     left behind.
     """
 
-    def __init__(self, cache_dir: str, wheels_dir: str, config: PipConfig, *, uv_binary: str | None = None) -> None:
+    def __init__(
+        self,
+        cache_dir: str,
+        wheels_dir: str,
+        config: PipConfig,
+        *,
+        uv_binary: str | None = None,
+        holds: Holds | None = None,
+    ) -> None:
         scratch = os.path.join(wheels_dir, "tmp")
         for leftover in [scratch, *list_unfinished(cache_dir)]:
             shutil.rmtree(leftover, ignore_errors=True)
         self._config = config
+        self._holds = holds or Holds()
         self._cache_dir = cache_dir
         self._wheels_dir = wheels_dir
         self._store = WheelStore(wheels_dir)
@@ -156,6 +168,17 @@ class PipEngine:
         Raises:
             WheelDigestMismatchError, WheelMissingError, WheelCorruptError, IndexUnreachableError, StoreFullError.
         """
+        async with self.hold_wheels(wheels):
+            return await self._install(wheels, prefix, python_path, progress, credentials)
+
+    async def _install(
+        self,
+        wheels: Sequence[Wheel],
+        prefix: str,
+        python_path: str,
+        progress: Progress | None,
+        credentials: Mapping[str, str] | None,
+    ) -> list[str]:
         installation = InstallProgress(progress or Silent(), wheels)
         index, own = _split_index(self._config.index_url)
         secrets = Secrets({**own, **(credentials or {})})
@@ -262,6 +285,11 @@ class PipEngine:
             file.write(render_pylock(rows))
 
     # ------------------------------------------------------------------ wheels and uv's cache
+    def hold_wheels(self, wheels: Sequence[Wheel]) -> AbstractAsyncContextManager[None]:
+        """While it is held, none of ``wheels`` is removed to free space: not its files, nor what uv unpacked of it."""
+        keys = [wheel_key(wheel.name, wheel.version) for wheel in wheels]
+        return self._holds.hold([*keys, *(file_key(wheel.sha256) for wheel in wheels if wheel.sha256)])
+
     async def fetch_wheel_files(
         self,
         wheels: Sequence[Wheel],

@@ -7,12 +7,13 @@ of an image, whose content an engine holds, is inserted as ready.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from roost.model.records import BUILD_HOLDER, BUILD_LEASE, Artifact, FileStamp, PrefixPython, VariableChange
 from roost.store.clock import utc_now
+from roost.store.index.cache_keys import put_cache_uses
 from roost.store.index.queries import Queries, Read, Scan, Write
 from roost.store.index.tables.leases import delete_lease, list_artifact_leases, put_build_lease, resolve_pin
 
@@ -26,8 +27,11 @@ BUILD_LEASE_EXPIRES = "9999-12-31T00:00:00.000000Z"
 """Expiry of a build's lease, which ends with the build, or with the daemon: recovery deletes it with the row."""
 
 
-def insert_building(connection: sqlite3.Connection, artifact: Artifact, build_id: str) -> None:
-    """Insert a row for content that is about to be created, and the lease of its build."""
+def insert_building(
+    connection: sqlite3.Connection, artifact: Artifact, build_id: str, uses: Iterable[str] = ()
+) -> None:
+    """Insert a row for content that is about to be created, the lease of its build, and what it needs of the caches
+    (``uses``: see ``caches``)."""
     connection.execute(
         f"INSERT INTO artifacts ({_ARTIFACT_COLUMNS}, build_id) VALUES "
         "(?, ?, ?, ?, 'building', ?, ?, 0, 0, ?, ?, '[]', '[]', NULL, ?)",
@@ -44,6 +48,7 @@ def insert_building(connection: sqlite3.Connection, artifact: Artifact, build_id
         ),
     )
     put_build_lease(connection, build_lease(artifact.id), artifact.id, f"{BUILD_HOLDER}{build_id}", BUILD_LEASE_EXPIRES)
+    put_cache_uses(connection, artifact.id, uses)
 
 
 def put_ready_artifact(connection: sqlite3.Connection, artifact: Artifact) -> Artifact:

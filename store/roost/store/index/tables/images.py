@@ -32,6 +32,11 @@ def find_base(connection: sqlite3.Connection, digest: str) -> BaseRecord | None:
     return _BASE_DECODER.decode(row["record"]) if row else None
 
 
+def list_bases(connection: sqlite3.Connection) -> list[BaseRecord]:
+    """Return all bases."""
+    return [_BASE_DECODER.decode(row["record"]) for row in connection.execute("SELECT record FROM bases")]
+
+
 def put_image(connection: sqlite3.Connection, image: ImageRecord) -> ImageRecord:
     """Store an image and return its record. An earlier row of the same content passes its places and its creation time
     on."""
@@ -74,6 +79,7 @@ class BaseTable(Queries):
 
     put = Write(put_base)
     find = Read(find_base)
+    list_all = Scan(list_bases)
 
 
 class ImageTable(Queries):

@@ -40,6 +40,11 @@ def list_layers(connection: sqlite3.Connection) -> list[LayerRecord]:
     return [_decode_layer(row) for row in connection.execute("SELECT * FROM layers ORDER BY last_used DESC, key")]
 
 
+def list_layer_uses(connection: sqlite3.Connection) -> list[tuple[LayerRecord, str]]:
+    """Return all layers with their last uses."""
+    return [(_decode_layer(row), row["last_used"]) for row in connection.execute("SELECT * FROM layers")]
+
+
 def touch_layers(connection: sqlite3.Connection, keys: Iterable[str]) -> None:
     """Record a use of layers, now."""
     now = utc_now()
@@ -61,5 +66,6 @@ class LayerTable(Queries):
     put = Write(put_layer)
     find = Read(find_layers)
     list_all = Scan(list_layers)
+    list_uses = Scan(list_layer_uses)
     touch = Write(touch_layers)
     delete = Write(delete_layers)

@@ -1,9 +1,10 @@
 """What uv unpacks: its cache, in which every wheel is a folder of files that all prefixes share by hard links.
 
 Reading order: ``cache`` (its folders, and those that differ from their RECORD), ``record`` (a RECORD against the files
-of its wheel; pure), ``checks`` (each RECORD is checked once, before a prefix with its files is published).
+of its wheel; pure), ``checks`` (each RECORD is checked once, before a prefix with its files is published),
+``removal`` (under uv's own lock).
 
 Imports ``errors`` and ``prefix`` of ``engines.uv``, ``jobs.progress``, and the store's ``regular_files``.
 
-Doors: cache, checks, record.
+Doors: cache, checks, record, removal.
 """

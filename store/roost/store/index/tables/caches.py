@@ -1,0 +1,159 @@
+"""What is in the caches, with its size when it was stored: ``cached_files``.
+
+A row has the path below the root as its id. It is inserted after the content is in place, by comparing the names in the
+caches' folders with the rows (``roost.daemon.caches.ledger``), and deleted after the content: a crash in between leaves
+a row without content, or content that the next comparison finds. What has no size yet is not listed, and stays.
+
+Which prefixes are made of an item follows from its key (``cache_keys``). An item that left its cache although prefixes
+have hard links to its files stays as a row with ``cached`` = 0: its bytes are on the disk until the last of these goes.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from roost.model.caches import CachedFile, CacheItem, CacheKind
+from roost.store.clock import utc_now
+from roost.store.index.queries import Queries, Read, Scan, Write
+
+_PUT_FILE = """
+    INSERT INTO cached_files (id, kind, key, bytes, stamp, last_used) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET
+        kind = excluded.kind, key = excluded.key, bytes = excluded.bytes, stamp = excluded.stamp, cached = 1
+"""
+_DIGEST = re.compile(rb"sha256:([0-9a-f]{64})")
+_LINKED_KINDS: tuple[CacheKind, ...] = ("package", "wheel", "bytecode")
+"""Kinds whose files prefixes have hard links to."""
+
+
+def put_cached_files(connection: sqlite3.Connection, files: Iterable[CachedFile]) -> None:
+    """Store rows; one of the same id is replaced, except for its last use."""
+    connection.executemany(
+        _PUT_FILE, [(each.id, each.kind, each.key, each.bytes, each.stamp, each.last_used) for each in files]
+    )
+
+
+def drop_cached_files(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Delete the rows of content that is no longer in its cache; one that prefixes are linked from stays, as not
+    cached."""
+    for each in ids:
+        kept = connection.execute(
+            f"UPDATE cached_files SET cached = 0 WHERE id = ? AND bytes > 0 AND kind IN {_LINKED_KINDS!r} "
+            "AND EXISTS (SELECT 1 FROM cache_uses AS u WHERE u.key = cached_files.key)",
+            (each,),
+        )
+        if kept.rowcount == 0:
+            connection.execute("DELETE FROM cached_files WHERE id = ?", (each,))
+
+
+def rename_cached_file(connection: sqlite3.Connection, old: str, new: str, kind: CacheKind) -> None:
+    """Record that content was moved, to be deleted there."""
+    connection.execute("DELETE FROM cached_files WHERE id = ?", (new,))
+    connection.execute("UPDATE cached_files SET id = ?, kind = ?, key = '' WHERE id = ?", (new, kind, old))
+
+
+def map_stamps(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return id to stamp of all that is cached; -1 if it has not been measured."""
+    rows = connection.execute(
+        "SELECT id, CASE WHEN bytes IS NULL THEN -1 ELSE stamp END FROM cached_files WHERE cached"
+    )
+    return dict(map(tuple, rows))
+
+
+def list_unmeasured(connection: sqlite3.Connection, limit: int) -> list[CachedFile]:
+    """Return at most ``limit`` rows without a size."""
+    rows = connection.execute("SELECT * FROM cached_files WHERE bytes IS NULL LIMIT ?", (limit,))
+    return [
+        CachedFile(id=row["id"], kind=row["kind"], key=row["key"], stamp=row["stamp"], last_used=row["last_used"])
+        for row in rows
+    ]
+
+
+def find_users(connection: sqlite3.Connection, item_id: str) -> list[str]:
+    """Return the ids of the prefixes that are made of an item, in any state."""
+    rows = connection.execute(
+        "SELECT u.artifact FROM cached_files AS f JOIN cache_uses AS u ON u.key = f.key WHERE f.id = ?", (item_id,)
+    )
+    return [row["artifact"] for row in rows]
+
+
+def touch_used_files(connection: sqlite3.Connection, artifact_id: str) -> None:
+    """Record a use, now, of everything that a prefix is made of."""
+    connection.execute(
+        "UPDATE cached_files SET last_used = ? WHERE key IN (SELECT key FROM cache_uses WHERE artifact = ?)",
+        (utc_now(), artifact_id),
+    )
+
+
+def list_cache_items(connection: sqlite3.Connection) -> list[CacheItem]:
+    """Return everything in the caches that has been measured, with what of the index needs it."""
+    linked: defaultdict[str, list[str]] = defaultdict(list)
+    needed: defaultdict[str, list[str]] = defaultdict(list)
+    uses = connection.execute(
+        "SELECT u.key, a.key AS digest, a.state, a.build_id "
+        "FROM artifacts AS a JOIN cache_uses AS u ON u.artifact = a.id"
+    )
+    for key, digest, state, build_id in uses:
+        if state == "building":
+            needed[key].append(f"build:{build_id}")
+        else:
+            linked[key].append(digest)
+    rows = connection.execute(
+        "SELECT id, kind, key, bytes, last_used, cached FROM cached_files WHERE bytes IS NOT NULL"
+    )
+    return [
+        CacheItem(
+            kind=kind,
+            id=item_id,
+            bytes=size,
+            last_used=last_used,
+            needed_by=tuple(needed[key]) if key in needed else (),
+            linked_by=tuple(linked[key]) if key in linked else (),
+            is_cached=bool(cached),
+        )
+        for item_id, kind, key, size, last_used, cached in rows
+    ]
+
+
+def count_unmeasured(connection: sqlite3.Connection) -> int:
+    """Return how many items have no size yet."""
+    return int(connection.execute("SELECT count(*) FROM cached_files WHERE bytes IS NULL").fetchone()[0])
+
+
+def has_locked_wheel(connection: sqlite3.Connection, name: str, version: Sequence[str]) -> bool:
+    """Return whether a lock has the distribution ``name`` in one of the spellings of its version."""
+    marks = ",".join("?" * len(version))
+    found = connection.execute(
+        "SELECT 1 FROM package_names AS n JOIN packages AS p ON p.name = n.id "
+        f"WHERE n.name = ? AND p.kind = 'pip' AND p.version IN ({marks})",
+        (name, *version),
+    )
+    return found.fetchone() is not None
+
+
+def list_content_digests(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return the digests (64 hex digits) in the bodies of all versions: what they refer to is among them."""
+    found: set[bytes] = set()
+    for (body,) in connection.execute("SELECT body FROM bodies"):
+        found.update(_DIGEST.findall(zlib.decompress(body)))
+    return frozenset(digest.decode() for digest in found)
+
+
+class CacheTable(Queries):
+    """``index.caches``: what is in the caches."""
+
+    put = Write(put_cached_files)
+    drop = Write(drop_cached_files)
+    rename = Write(rename_cached_file)
+    map_stamps = Scan(map_stamps)
+    list_unmeasured = Read(list_unmeasured)
+    count_unmeasured = Read(count_unmeasured)
+    find_users = Read(find_users)
+    touch_used = Write(touch_used_files)
+    has_locked_wheel = Read(has_locked_wheel)
+    list_items = Scan(list_cache_items)
+    list_content_digests = Scan(list_content_digests)
