@@ -6,5 +6,5 @@ copy, migrate), ``copies`` (of the index: before a migration, and of one whose f
 
 May import ``roost.model``, ``disk`` and the modules ``clock`` and ``failpoints``.
 
-Doors: copies, examination, runner.
+Doors: copies, examination, runner, schema.
 """

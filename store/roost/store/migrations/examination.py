@@ -24,6 +24,8 @@ from roost.store.migrations.schema import SCHEMA_VERSION
 _HEADER_BYTES = 100
 MAX_FAULTS = 10
 """Lines of ``PRAGMA quick_check`` that are reported."""
+REBUILT_END = ".rebuilt"
+"""End of the name of a rebuilt index before it takes the place of the damaged one: a repair was interrupted."""
 _DAMAGE_WORDS = ("malformed", "not a database", "file is encrypted")
 
 
@@ -164,6 +166,8 @@ def _check_nothing_beside(layout: Layout, what: str) -> None:
     ]
     if _measure_wal(layout.index_path):
         found.append(os.path.basename(layout.index_path) + "-wal")
+    if os.path.lexists(layout.index_path + REBUILT_END):
+        found.append(os.path.basename(layout.index_path) + REBUILT_END)
     if not found:
         return
     raise IndexMissingError(
@@ -211,8 +215,9 @@ def _ways_on(path: str) -> str:
     copies = [copy for schema in range(SCHEMA_VERSION, 0, -1) for copy in reversed(_list_copies(path, schema))]
     copy = f", or {copies[0]}, a copy of before an upgrade" if copies else ""
     return (
-        f"With the daemon stopped, put back a backup{copy}, as {path}, without -wal and -shm files of another; or "
-        f"begin anew: `mv {root} {root}.old`, and environments are built again when they are needed."
+        "`roost doctor --repair` builds a new index from what is left, and keeps the damaged one. Or, with the daemon "
+        f"stopped, put back a backup{copy}, as {path}, without -wal and -shm files of another; or begin anew: "
+        f"`mv {root} {root}.old`, and environments are built again when they are needed."
     )
 
 

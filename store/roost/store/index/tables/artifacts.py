@@ -80,6 +80,31 @@ def put_ready_artifact(connection: sqlite3.Connection, artifact: Artifact) -> Ar
     return artifact
 
 
+def restore_artifact(connection: sqlite3.Connection, artifact: Artifact) -> None:
+    """Store the row of an artifact that is whole, in an index that is being rebuilt. One of the same key stays."""
+    connection.execute(
+        f"INSERT INTO artifacts ({_ARTIFACT_COLUMNS}, manifest, checked) "
+        "VALUES (?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            artifact.id,
+            artifact.kind,
+            artifact.key,
+            artifact.platform,
+            artifact.path,
+            artifact.lease_path,
+            artifact.bytes,
+            artifact.shared_bytes,
+            artifact.created,
+            artifact.last_used,
+            msgspec.json.encode(artifact.activation),
+            msgspec.json.encode(artifact.stamps),
+            msgspec.json.encode(artifact.python).decode() if artifact.python else None,
+            artifact.manifest,
+            utc_now(),
+        ),
+    )
+
+
 def build_lease(artifact_id: str) -> str:
     """Return the id of the lease under which an artifact is built."""
     return f"{BUILD_LEASE}{artifact_id}"
