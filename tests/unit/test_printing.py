@@ -26,6 +26,7 @@ PRINTING = {
     "roost.client.launch.supervise.Supervisor": "`CommandError.format`",
     "roost.client.launch.supervise._write_note": "`foreign_program_note`",
     "roost.daemon.config.docs": "the documentation of the settings",
+    "roost.daemon.repair.offline": "JSON",
     "roost.daemon.serve": "JSON",
     "roost.daemon.workers.main": "the last words of a worker, which go to the daemon's log",
 }

@@ -12,6 +12,6 @@ text of others.
 
 May import nothing else of roost.
 
-Doors: builds, bundles, collection, compare, environments, exchange, installation, leases, plans, protocol, run_output,
-runs, visible, watches.
+Doors: builds, bundles, collection, compare, environments, exchange, installation, leases, plans, protocol, repairs,
+run_output, runs, visible, watches.
 """

@@ -2,6 +2,7 @@
 
     roostd              in the foreground, with its log on standard error too (client/bin/roostd)
     roostd --start      as a client starts it: quiet; ends with 0 if another daemon has the root already
+    roostd --repair     repairs the root while no daemon has it, and prints what it did: `roost doctor --repair`
 
 If it can't start, standard error gets one line of JSON, an error body, and the exit status is the error's. Separate
 from ``serve``, which it imports without garbage collection.
@@ -21,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the daemon and end the process. Never returns: a native thread of rattler may crash an interpreter that shuts
     down, so that after the flush the process exits at once."""
     options = _parse_options(arguments)
+    if options.repair:
+        from roost.daemon.repair.offline import run_repair
+
+        _end(run_repair())
     # The imports allocate much and free little: collections during them are a tenth of the time to the first answer.
     gc.disable()
     from roost.daemon.serve import run_process
@@ -30,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     gc.enable()
     status = run_process(quiet=options.start)
     stop_logging()
+    _end(status)
+
+
+def _end(status: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -38,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="roostd", description="The daemon of roost.", epilog="Example: roostd")
     parser.add_argument("--start", action="store_true", help="as a client starts it: quiet, and no error if one runs")
+    parser.add_argument("--repair", action="store_true", help="repair the root while no daemon has it")
     return parser.parse_args(arguments)
 
 

@@ -7,5 +7,5 @@ request takes from this process's environment variables), ``root_holder`` (the p
 
 May import ``roost.client.paths``, ``roost.client.errors`` and ``roost.wire.installation``.
 
-Doors: autostart, connection, patience, root_holder, session, stopping, variables.
+Doors: autostart, connection, patience, repair, root_holder, session, stopping, variables.
 """

@@ -23,7 +23,7 @@ def spawn(output: IO[bytes]) -> subprocess.Popen[bytes]:
     process = _DaemonProcess(
         isolated_command("roost.daemon.main", "--start"),
         cwd="/",
-        env=_daemon_environ(),
+        env=daemon_environ(),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -44,7 +44,7 @@ _started: list[_DaemonProcess] = []
 """Processes that may still run; ``spawn`` reaps those that ended."""
 
 
-def _daemon_environ() -> dict[str, str]:
+def daemon_environ() -> dict[str, str]:
     """Return this process's variables with absolute paths, since the daemon has another working folder.
 
     Python 3.11 and later follow two of them in spite of ``-I``; this process may be a user's own.
@@ -75,14 +75,19 @@ def open_output() -> IO[bytes]:
 def start_failure(output: IO[bytes], began: int, status: int) -> dict[str, Any]:
     """Return the error body that the daemon printed after the offset ``began``, or one with its last line."""
     output.seek(began)
-    lines = output.read().decode(errors="replace").split("\n")
-    for line in reversed(lines):
-        body = _parse_error_line(line)
-        if body is not None:
-            return {**body, "exit_status": 5}
+    text = output.read().decode(errors="replace")
+    body = find_error_line(text)
+    if body is not None:
+        return {**body, "exit_status": 5}
+    lines = text.split("\n")
     last_line = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
     message = f"The daemon did not start (exit status {status}): {last_line}"
     return unreachable_error(message, f"See {os.path.join(paths.root(), 'logs', 'daemon.log')}.").body
+
+
+def find_error_line(text: str) -> dict[str, Any] | None:
+    """Return the last error body in ``text``, of which it is one line of JSON."""
+    return next((body for line in reversed(text.split("\n")) if (body := _parse_error_line(line)) is not None), None)
 
 
 def _parse_error_line(line: str) -> dict[str, Any] | None:

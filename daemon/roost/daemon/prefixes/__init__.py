@@ -8,5 +8,5 @@ Imports the engines, ``locks`` (explaining what is no longer available), ``launc
 ``integrity``, ``definitions``, ``credentials``, ``jobs``, ``config``, ``roost.store``, ``roost.model`` and
 ``roost.wire``.
 
-Doors: adoption, builds, verify.
+Doors: adoption, builds, seal, verify.
 """

@@ -8,7 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -17,12 +17,15 @@ from roost.daemon.config.config import Config, load_config
 from roost.daemon.config.paths import socket_path
 from roost.daemon.config.settings import effective_settings
 from roost.daemon.credentials.redaction import redact, redact_value
+from roost.daemon.repair.inspection import inspect_root
 from roost.model.errors import CodedError
 from roost.store.disk.layout import Layout
 from roost.store.disk.root import find_file_system
 from roost.store.index.index import Index
 from roost.store.migrations.examination import damaged_error
 
+MOST_FINDINGS = 10
+"""How many findings in the root are named."""
 LOW_SPACE = 5 * 10**9
 """Bytes. A scientific prefix and its packages take 1 to 5 GB."""
 _FICLONE = 0x40049409  # ioctl_ficlonerange(2)
@@ -55,13 +58,15 @@ class DoctorResponse(msgspec.Struct, kw_only=True):
 async def examine(root: str, config: Config, index: Index) -> DoctorResponse:
     """Run every check, outside the event loop. ``config``: the last configuration that could be read, which the checks
     read again."""
-    index_check = await _check_index(root, index)
-    return await asyncio.to_thread(_run_checks, root, config, index_check)
+    stored = [await _check_index(root, index), await _check_content(root, index)]
+    return await asyncio.to_thread(_run_checks, root, config, stored)
 
 
-def _run_checks(root: str, config: Config, index_check: Check) -> DoctorResponse:
+def _run_checks(root: str, config: Config, stored: Sequence[Check]) -> DoctorResponse:
+    """Run the checks of the machine; those that found something come first."""
     config_check, config = _check_config(config)
-    checks = [config_check, index_check, *(_run_check(check, root) for check in CHECKS)]
+    checks = [config_check, *stored, *(_run_check(check, root) for check in CHECKS)]
+    checks.sort(key=lambda check: ("error", "warning", "ok").index(check.state))
     return DoctorResponse(checks=checks, settings=list(_list_settings(root, config)))
 
 
@@ -76,6 +81,26 @@ async def _check_index(root: str, index: Index) -> Check:
         return Check(name="index", state="ok", message=f"{path} is intact")
     damage = damaged_error(path, "; ".join(faults))
     return Check(name="index", state="error", message=damage.message, hint=damage.hint)
+
+
+async def _check_content(root: str, index: Index) -> Check:
+    """Check what lies in the root: what belongs to nothing, what is missing, what was not deleted completely, modes."""
+    try:
+        found = await inspect_root(Layout(root), index)
+    except (CodedError, OSError) as error:
+        return Check(name="content", state="error", message=redact(str(error)))
+    faults = [finding for finding in found if finding.repairable]
+    lines = [f"{os.path.join(root, finding.path)} {finding.message}" for finding in (*faults, *found)]
+    lines = list(dict.fromkeys(lines))
+    if not lines:
+        return Check(name="content", state="ok", message=f"all that is in {root} belongs there")
+    more = f"; and {len(lines) - MOST_FINDINGS} more" if len(lines) > MOST_FINDINGS else ""
+    return Check(
+        name="content",
+        state="error" if faults else "warning",
+        message="; ".join(lines[:MOST_FINDINGS]) + more,
+        hint="`roost doctor --repair` repairs that." if faults else "Move it elsewhere if you put it there.",
+    )
 
 
 def _check_config(config: Config) -> tuple[Check, Config]:

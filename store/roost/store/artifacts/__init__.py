@@ -5,5 +5,5 @@ Read ``publish`` first, then ``deletion``, ``reconcile`` (the rules after a cras
 
 May import ``index``, ``disk``, and the modules ``cancellation``, ``clock`` and ``failpoints``.
 
-Doors: artifact_store, publish, recovery.
+Doors: artifact_store, publish, reconcile, recovery.
 """

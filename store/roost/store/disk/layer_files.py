@@ -59,6 +59,14 @@ def is_intact(layout: Layout, layer: LayerRecord, *, thorough: bool = False) -> 
         return False
 
 
+def read_stamp(layout: Layout, digest: str) -> int:
+    """Return the mtime of a blob in ns; 0 if there is none."""
+    try:
+        return os.stat(blob_path(layout, digest)).st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _hash_blob(path: str) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as stream:

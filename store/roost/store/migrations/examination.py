@@ -78,6 +78,17 @@ def examine_index(layout: Layout) -> int | None:
     return wal or None
 
 
+def find_fault(layout: Layout) -> StoreError | None:
+    """Return why the index of a root that is locked can't be used, after a check of all of it; writes nothing."""
+    try:
+        examine_index(layout)
+        if os.path.exists(layout.index_path) and os.path.getsize(layout.index_path):
+            _read_index(layout.index_path, with_check=True)
+    except (IndexDamagedError, IndexMissingError, IndexUnusableError) as error:
+        return error
+    return None
+
+
 def list_faults(connection: sqlite3.Connection) -> list[str]:
     """Return what ``PRAGMA quick_check`` finds wrong with the index; nothing if it is intact."""
     try:

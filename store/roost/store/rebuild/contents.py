@@ -14,17 +14,18 @@ import msgspec
 
 from roost.model.canonical.form import digest_bytes
 from roost.model.locks.lock import Lock
-from roost.model.records import Artifact, FileStamp, NewGeneration
+from roost.model.records import Artifact, BaseRecord, FileStamp, LayerRecord, NewGeneration
 from roost.store.disk.file_ops import measure_tree
+from roost.store.disk.layer_files import is_intact, read_stamp
 from roost.store.disk.layout import Layout
 from roost.store.disk.prefix_records import PrefixRecord, read_record
 from roost.store.disk.run_folders import read_begun
 from roost.store.failpoints import failpoint
 from roost.store.index.tables.artifacts import restore_artifact
-from roost.store.index.tables.definitions import is_known, put_settings, record_sighting
 from roost.store.index.tables.generations import add_generation, find_current_generation, list_generations
+from roost.store.index.tables.layers import put_layer
 from roost.store.index.tables.locks import find_lock, put_lock
-from roost.store.index.tables.records import insert_record
+from roost.store.index.tables.upkeep import restore_definition, restore_run
 from roost.store.rebuild.reading import DamagedReader
 from roost.store.rebuild.rows import decode_prefix
 
@@ -131,14 +132,8 @@ def restore_definitions(connection: sqlite3.Connection, layout: Layout) -> None:
     """Add the definitions and settings of runs that only the folders of the runs have."""
     for folder in _list_folders(layout.runs):
         begun = read_begun(folder)
-        if begun is None:
-            continue
-        form, settings = begun.definition.encode(), begun.settings.encode()
-        digest = begun.run.definition_digest
-        if digest_bytes(form) == digest and not is_known(connection, digest):
-            record_sighting(connection, digest, form, begun.name, begun.source)
-        if digest_bytes(settings) == begun.run.settings_digest:
-            put_settings(connection, begun.run.settings_digest, settings)
+        if begun is not None:
+            restore_definition(connection, begun)
 
 
 def restore_runs(connection: sqlite3.Connection, layout: Layout) -> list[str]:
@@ -147,11 +142,27 @@ def restore_runs(connection: sqlite3.Connection, layout: Layout) -> list[str]:
     lost: list[str] = []
     for folder in _list_folders(layout.runs):
         name = os.path.basename(folder)
-        if connection.execute("SELECT 1 FROM runs WHERE id = ?", (name,)).fetchone() is not None:
-            continue
-        begun = read_begun(folder)
-        if begun is None:
+        known = connection.execute("SELECT 1 FROM runs WHERE id = ?", (name,)).fetchone() is not None
+        if not known and not restore_run(connection, folder):
             lost.append(f"run {name}: only its output and its end are left, in {folder}")
-            continue
-        insert_record(connection, begun.run)
     return lost
+
+
+def restore_base_layers(connection: sqlite3.Connection, layout: Layout) -> None:
+    """Add the layers of bases and of results of docker steps whose blobs have their digests: no other machine can make
+    the same ones again."""
+    for row in connection.execute("SELECT record FROM bases").fetchall():
+        base = msgspec.json.decode(row["record"], type=BaseRecord)
+        for layer in base.layers:
+            if layer.digest is None or not layer.stored:
+                continue
+            record = LayerRecord(
+                key=f"{'base' if base.below is None else 'steps'}:{layer.diff_id}",
+                diff_id=layer.diff_id,
+                digest=layer.digest,
+                size=layer.size,
+                stamp=read_stamp(layout, layer.digest),
+            )
+            known = connection.execute("SELECT 1 FROM layers WHERE digest = ?", (layer.digest,)).fetchone()
+            if known is None and is_intact(layout, record, thorough=True):
+                put_layer(connection, record)

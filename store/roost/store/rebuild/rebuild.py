@@ -38,7 +38,14 @@ from roost.store.migrations.copies import find_copies
 from roost.store.migrations.examination import REBUILT_END
 from roost.store.migrations.runner import Query, run_migrations
 from roost.store.migrations.schema import SCHEMA_VERSION
-from roost.store.rebuild.contents import Compare, restore_definitions, restore_images, restore_prefixes, restore_runs
+from roost.store.rebuild.contents import (
+    Compare,
+    restore_base_layers,
+    restore_definitions,
+    restore_images,
+    restore_prefixes,
+    restore_runs,
+)
 from roost.store.rebuild.copying import copy_path
 from roost.store.rebuild.filling import IndexFiller
 from roost.store.rebuild.reading import DamagedReader, open_damaged
@@ -167,6 +174,7 @@ def _fill(
         filler = IndexFiller(connection, layout)
         filler.fill(sources, lambda: restore_definitions(connection, layout))
         failpoint("rebuild.rows-added")
+        restore_base_layers(connection, layout)
         restore_images(connection, sources)
         prefixes, lost_prefixes = restore_prefixes(connection, layout, sources, compare)
         lost_runs = restore_runs(connection, layout)
