@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import zlib
 from collections import Counter
@@ -152,9 +153,17 @@ def new_connection():
     return connection
 
 
-def indexed(start, todo):
+@functools.cache
+def empty_index():
+    """An index of today's schema, to copy: migrating each anew would take as long as the rest of an example."""
     connection = new_connection()
     run_migrations(connection, _write, _FILL_FUNCTIONS)
+    return connection
+
+
+def indexed(start, todo):
+    connection = new_connection()
+    empty_index().backup(connection)
     made = Indexed(connection, [])
     for step in [*(("lock", lock) for lock in start), *todo]:
         made.do(step)

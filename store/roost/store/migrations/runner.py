@@ -74,8 +74,9 @@ def run_migrations(
     first = read_schema(connection) + 1
 
     def run_all(inner: sqlite3.Connection) -> None:
+        writer = roost_version or own_version()
         for schema in range(first, SCHEMA_VERSION + 1):
-            _run_migration(inner, schema, fills, roost_version or own_version())
+            _run_migration(inner, schema, fills, writer)
             failpoint(f"migrate.{schema}")
 
     if first <= SCHEMA_VERSION:
