@@ -20,19 +20,23 @@ from roost.store.sources.files import LocalFiles
 
 BUNDLED = sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
 PIP_LINKS = """
-import json, sys
+import json, os, sys
 sys.path.insert(0, sys.argv[1])
 from pip._internal.network.session import PipSession
 from pip._internal.req.constructors import install_req_from_parsed_requirement
 from pip._internal.req.req_file import parse_requirements
-links = []
-for parsed in parse_requirements(sys.argv[2], session=PipSession()):
-    try:
-        links.append(install_req_from_parsed_requirement(parsed).link.file_path)
-    except Exception as error:
-        links.append(None)
+links = {}
+for folder, name in json.loads(sys.argv[2]):
+    os.chdir(folder)
+    found = links[os.path.join(folder, name)] = []
+    for parsed in parse_requirements(name, session=PipSession()):
+        try:
+            found.append(install_req_from_parsed_requirement(parsed).link.file_path)
+        except Exception as error:
+            found.append(None)
 print(json.dumps(links))
 """
+"""Each folder in turn is the current one: starting pip anew for each would take a second of processor time."""
 
 
 def put_project(folder: Path) -> Path:
@@ -54,10 +58,14 @@ def paths(parsed: ReadResult) -> list[str | None]:
     return [item.path for item in flatten(parsed.definition.pip.requirements)]
 
 
-def list_pip_links(named: Path) -> list[str | None]:
-    words = [sys.executable, "-I", "-c", PIP_LINKS, str(BUNDLED[-1]), named.name]
-    done = subprocess.run(words, cwd=named.parent, capture_output=True, text=True, check=True)
-    return [link and str(named.parent / link) for link in json.loads(done.stdout)]
+def list_pip_links(files: list[Path]) -> dict[Path, list[str | None]]:
+    places = json.dumps([(str(named.parent), named.name) for named in files])
+    words = [sys.executable, "-I", "-c", PIP_LINKS, str(BUNDLED[-1]), places]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return {
+        Path(named): [link and str(Path(named).parent / link) for link in links]
+        for named, links in json.loads(done.stdout).items()
+    }
 
 
 def list_uv_links(named: Path) -> list[str]:
@@ -81,25 +89,44 @@ NESTED = {
 }
 
 
+def put_repository(folder: Path) -> Path:
+    """A project in a repository, with projects in it, of which two have one name."""
+    put_project(folder)
+    (folder / ".git").mkdir()
+    for name in ("lib", "reqs/lib", "reqs/local"):
+        put_project(folder / name)
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project in a repository, with projects in it, of which two have one name."""
-    (tmp_path / ".git").mkdir()
-    for name in ("lib", "reqs/lib", "reqs/local"):
-        put_project(tmp_path / name)
-    return put_project(tmp_path)
+    return put_repository(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The file that is named in each case, in a repository of its own."""
+    made = {}
+    for name, (named, files) in NESTED.items():
+        project = put_repository(tmp_path_factory.mktemp("nested") / "project")
+        for path, text in files.items():
+            (project / path).parent.mkdir(parents=True, exist_ok=True)
+            (project / path).write_text(text)
+        made[name] = project / named
+    return made
+
+
+@pytest.fixture(scope="module")
+def pip_links(nested: dict[str, Path]) -> dict[Path, list[str | None]]:
+    return list_pip_links(list(nested.values()))
 
 
 @pytest.mark.skipif(not BUNDLED, reason="this Python comes without pip")
 @pytest.mark.parametrize("name", NESTED)
-def test_paths_lead_where_pip_and_uv_find_them(project, name):
-    named, files = NESTED[name]
-    for path, text in files.items():
-        (project / path).parent.mkdir(parents=True, exist_ok=True)
-        (project / path).write_text(text)
-    found = paths(read(project / named))
-    assert found == list_pip_links(project / named)
-    assert sorted(set(map(str, found))) == sorted(list_uv_links(project / named))
+def test_paths_lead_where_pip_and_uv_find_them(nested, pip_links, name):
+    found = paths(read(nested[name]))
+    assert found == pip_links[nested[name]]
+    assert sorted(set(map(str, found))) == sorted(list_uv_links(nested[name]))
 
 
 def test_a_wheel_and_links_of_a_nested_file_lead_where_pip_finds_them(project):
