@@ -80,6 +80,7 @@ def _is_alive(pid: int) -> bool:
 def main() -> None:
     """Fork a daemon for each line of JSON, and answer with its process."""
     gc.disable()
+    import roost.daemon.engines.uv.engine  # what a daemon imports for its first build
     import roost.daemon.main
     import roost.daemon.serve
     import roost.daemon.server.logs  # noqa: F401

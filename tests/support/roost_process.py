@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.forked_daemons import fork_daemon
+from tests.support.prepared_interpreters import put_interpreters
 
 from roost.store.disk.file_ops import remove_tree
 from roost.store.disk.lease_files import is_held_exclusively
@@ -111,6 +112,7 @@ class Roost:
         """Fork a daemon as a client with these variables would start one, unless the root has one."""
         environ = self.environ if environ is None else environ
         if "ROOST_SOCKET" not in environ and not self._has_daemon():
+            put_interpreters(self.root)
             fork_daemon(self.root, environ)
 
     def daemon_pid(self) -> int | None:
