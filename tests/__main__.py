@@ -17,13 +17,15 @@ no accident, and get none.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +43,20 @@ PROGRAMS = ("docker-registry", "dockerd", "debootstrap", "skopeo", "ip")
 
 @dataclass(frozen=True)
 class Tier:
-    """Commands that are run one after the other, and how many seconds they should take on two cores."""
+    """Commands that are run one after the other, and how many seconds they should take on two cores.
+
+    ``checks`` run beside them, one after the other: most of them use one processor only, and wait for the disk at
+    first. What they print is shown at the end.
+    """
 
     seconds: int
     commands: tuple[tuple[str, ...], ...]
+    checks: tuple[tuple[str, ...], ...] = ()
 
 
-def pytest(*arguments: str) -> tuple[str, ...]:
+def pytest(*arguments: str, workers: str = "auto") -> tuple[str, ...]:
     """The command that runs tests on all processors."""
-    return (sys.executable, "-m", "pytest", "-q", "-n", "auto", "--durations=10", *arguments)
+    return (sys.executable, "-m", "pytest", "-q", "-n", workers, "--durations=10", *arguments)
 
 
 def tiers(more: Sequence[str]) -> dict[str, Tier]:
@@ -67,7 +74,12 @@ def tiers(more: Sequence[str]) -> dict[str, Tier]:
     ):
         core.append(other)
     return {
-        "quick": Tier(90, (*checks, pytest("tests/unit", "tests/property", "tests/golden", *more))),
+        # These hardly wait for anything, and each worker imports all of them at first: one for each processor.
+        "quick": Tier(
+            90,
+            (pytest("tests/unit", "tests/property", "tests/golden", *more, workers=str(os.cpu_count() or 1)),),
+            checks,
+        ),
         "core": Tier(360, tuple(core)),
         "images": Tier(300, (pytest("tests/images", *more),)),
     }
@@ -112,23 +124,54 @@ def run_tier(name: str, tier: Tier) -> tuple[int, float, list[str]]:
 
     Return the first status that is not 0, the seconds, and the tests that failed at first and passed then.
     """
-    started, status, unsteady = time.monotonic(), 0, []
-    for command in tier.commands:
+    started, unsteady = time.monotonic(), []
+    with beside(name, tier.checks) as checked:
+        status = run_commands(name, tier.commands, unsteady)
+    return status or max(checked, default=0), time.monotonic() - started, unsteady
+
+
+def run_commands(name: str, commands: Sequence[Sequence[str]], unsteady: list[str]) -> int:
+    """Run ``commands``, add the tests that failed at first and passed then to ``unsteady``, and return the first status
+    that is not 0."""
+    status = 0
+    for command in commands:
         done, failures = run_command(name, command)
         if done == FAILED and 0 < len(failures) <= MOST_SECOND_GOES:
             done, failures_again = run_command(f"{name}, second go", again(command, failures))
             unsteady += failures if done == 0 else [test for test in failures if test not in failures_again]
         status = status or done
-    return status, time.monotonic() - started, unsteady
+    return status
+
+
+@contextlib.contextmanager
+def beside(name: str, checks: Sequence[Sequence[str]]) -> Iterator[list[int]]:
+    """Run ``checks`` in the background, and show at the end what they printed. The list has their statuses then."""
+    results: list[subprocess.CompletedProcess[str]] = []
+    statuses: list[int] = []
+
+    def run_checks() -> None:
+        for check in checks:
+            done = subprocess.run(
+                check, cwd=REPOSITORY, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            results.append(done)
+
+    thread = threading.Thread(target=run_checks)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        thread.join()
+        for done in results:
+            print(f"=== {name}: {' '.join(done.args)}", done.stdout.strip(), sep="\n", flush=True)
+            statuses.append(abs(done.returncode))
 
 
 def run_command(name: str, command: Sequence[str]) -> tuple[int, list[str]]:
-    """Return the status of ``command``, and if it is pytest's the ids of the tests that failed."""
+    """Return the status of ``command``, which is pytest's, and the ids of the tests that failed."""
     print(
         f"=== {name}: {' '.join(Path(word).name if word == sys.executable else word for word in command)}", flush=True
     )
-    if command[0] != sys.executable:
-        return subprocess.run(command, cwd=REPOSITORY, check=False).returncode, []
     with tempfile.NamedTemporaryFile(mode="r", prefix=".failures-", dir=REPOSITORY) as failures:
         os.chmod(failures.name, 0o666)  # another account writes it, too
         environ = {**os.environ, FAILURES: failures.name}
@@ -139,7 +182,7 @@ def run_command(name: str, command: Sequence[str]) -> tuple[int, list[str]]:
 def again(command: Sequence[str], failures: Sequence[str]) -> list[str]:
     """The command that runs ``failures`` only, one after the other, and otherwise what ``command`` runs."""
     words = [word for word in command if not word.startswith("tests/")]
-    words[words.index("auto")] = "0"
+    words[words.index("-n") + 1] = "0"
     return [*words, *failures]
 
 

@@ -73,6 +73,7 @@ def wait(process: subprocess.Popen[bytes], socket: str) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
 def test_every_answer_is_as_described(server: Server, mode: GenerationMode) -> None:
     for route in ROUTES:

@@ -42,6 +42,7 @@ def kill_within(roost: Roost, point: str) -> None:
     roost.ok("daemon", "start")
 
 
+@pytest.mark.long
 async def test_killed_within_a_sync_it_is_all_or_nothing(user: Roost, place: RegistryProcess) -> None:
     await put(place.host, json.dumps(sound(entry())).encode())
     user.ok("curated", "sync")

@@ -40,6 +40,7 @@ def kill_during(roost: Roost, delay: float) -> None:
     assert status in (0, 1, 4, 5), building.stderr.read() if building.stderr else ""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_killed_at_random_times_of_real_builds(conda_roost: Roost) -> None:
     roost = conda_roost

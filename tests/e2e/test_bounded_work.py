@@ -95,6 +95,7 @@ def waits(messages: list[dict[str, Any]]) -> list[int]:
     return [each["total"] for each in messages if each.get("step") == "wait" and each.get("state") == "started"]
 
 
+@pytest.mark.long
 async def test_many_different_environments_at_once_are_all_built_a_few_at_a_time(bounded: Roost):
     selectors = [definition(bounded, number) for number in range(ENVIRONMENTS)]
     await asyncio.to_thread(bounded.ok, "daemon", "start")

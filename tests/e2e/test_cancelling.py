@@ -124,6 +124,7 @@ async def check_nothing_is_left(work: Services) -> None:
     assert list_names(work.store.layout.stage) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["leave", "cancel"])
 async def test_cancelled_at_every_step_of_its_flights(
     work: Services, pip_index: PipIndex, short_folder: Path, how: str

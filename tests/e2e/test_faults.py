@@ -60,6 +60,7 @@ def test_an_index_that(
     assert roost.ok("run", "--", "python", "-c", "import greet; print(greet.value)").strip() == "1.0"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("part", "kind", "code", "status"),
     [

@@ -209,6 +209,7 @@ def _to_target(wheel: Path, base: Path) -> tuple[Path, Path]:
     return base / "target/bin", base / "target"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "install",
     [

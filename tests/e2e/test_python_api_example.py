@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.support.roost_process import Roost
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -54,6 +55,7 @@ def mypy(path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
 
 
+@pytest.mark.long
 def test_the_example_and_every_kind_of_use_are_typed(tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "using_environments.py", tmp_path)
     (tmp_path / "uses.py").write_text(USES)

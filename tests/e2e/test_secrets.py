@@ -151,6 +151,7 @@ AWKWARD = "pa5s@w0rd/s1ash#h4sh:c0lon%p3rc"
 """A password of all the characters that end a part of a URL, and each of its parts."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("answers", ["the server", "nobody"])
 def test_no_part_of_an_awkward_password_is_shown_or_stored(roost: Roost, pip_index: PipIndex, answers: str) -> None:
     """A variable's value that breaks the URL around it: masked before anything parses the text with it."""

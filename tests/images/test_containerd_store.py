@@ -114,6 +114,7 @@ def _held(roost: Roost, digest: str) -> list[str]:
     return [each for row in rows for each in row["protected_by"] if each.startswith("container:")]
 
 
+@pytest.mark.long
 def test_an_image_is_the_same_as_in_another_engine_and_is_pushed_and_pulled(
     new_machine: Machine,
     client: docker.DockerClient,

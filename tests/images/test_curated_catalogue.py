@@ -110,6 +110,7 @@ def everything(roost: Roost) -> list[tuple[object, ...]]:
     return [(row["name"], row["versions"], row["definition_digest"]) for row in rows if row.get("origin") != "roost"]
 
 
+@pytest.mark.long
 async def test_a_malformed_catalogue_is_refused_whole(machine: Machine, place: RegistryProcess) -> None:
     user = machine(team(place))
     await put(team(place), json.dumps(sound(entry("Roost-Before"))).encode())

@@ -227,6 +227,7 @@ def _sshd(folder: Path, port: int, variable: str) -> Iterator[None]:
             process.terminate()
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK never waits for the ssh processes that it starts
 async def test_a_container_runs_over_ssh(
     docker_host: str, tmp_path: Path, ssh: Callable[[Path], str], ambient: pytest.MonkeyPatch

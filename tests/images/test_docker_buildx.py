@@ -277,6 +277,7 @@ async def test_a_rebuild_begins_with_the_base_that_the_registry_has_now_and_keep
         await engine.images.untag(reference)
 
 
+@pytest.mark.long
 def test_a_dockerfile_with_a_cache_becomes_an_image_that_packages_go_on(
     channel_url: str, docker_host: str, base_image: str, buildx: dict[str, str]
 ):

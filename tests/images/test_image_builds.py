@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import docker
+import pytest
 from tests.support.images.apt import install_step
 from tests.support.images.machines import Machine, forget, of_this_test, write_definition
 from tests.support.pip_index import PipIndex
@@ -49,6 +50,7 @@ STEPS = 'steps = ["RUN echo made by a step > /made"]'
 READ = "print(open('/made').read().strip()); import six; print(six.__version__)"
 
 
+@pytest.mark.long
 def test_docker_steps_run_once_and_a_pruned_image_comes_back_as_it_was(
     new_machine: Machine, client: docker.DockerClient, base_image: str
 ):
@@ -132,6 +134,7 @@ def test_a_base_for_another_platform_and_one_that_is_nowhere_are_refused(new_mac
     assert roost.failed(3, "plan")["code"] == "docker-step-invalid"
 
 
+@pytest.mark.long
 def test_a_base_of_too_many_layers_is_refused_before_any_is_written(
     new_machine: Machine, client: docker.DockerClient, tmp_path: Path
 ):

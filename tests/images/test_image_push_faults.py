@@ -119,6 +119,7 @@ def _mounted(folder: Path, options: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder / "data")])
 
 
+@pytest.mark.long
 def test_an_engine_that_is_full_while_it_loads_is_named_and_the_next_build_works(
     new_machine: Machine, small_engine: Path
 ):

@@ -101,6 +101,7 @@ def test_a_registry_that_is_down_is_named_and_stops_no_local_build(
     forget(client, built["artifacts"][0]["reference"])
 
 
+@pytest.mark.long
 def test_the_base_tags_policy(new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str):
     roost = new_machine(registries=None)
     write_definition(roost, shared_base)
@@ -123,6 +124,7 @@ def test_the_base_tags_policy(new_machine: Machine, client: docker.DockerClient,
     forget(client, first["artifacts"][0]["reference"], second["artifacts"][0]["reference"])
 
 
+@pytest.mark.long
 def test_a_machine_that_pulled_keeps_the_base_of_its_generation_wherever_its_tag_went(
     new_machine: Machine, client: docker.DockerClient, base_image: str, python_image: str, registries: Registries
 ):
@@ -263,6 +265,7 @@ def test_an_environment_on_a_dockerfiles_image_that_has_one_is_its_lock_alone(
     forget(client, made, below)
 
 
+@pytest.mark.long
 def test_an_image_that_brings_its_python_is_pushed_unseen_and_its_python_is_found_where_it_was_pulled(
     new_machine: Machine, client: docker.DockerClient, python_image: str, registries: Registries
 ):
@@ -305,6 +308,7 @@ def test_an_image_of_the_same_lock_on_another_base_is_not_taken_for_the_one_that
     forget(client, wrong["artifacts"][0]["digest"])
 
 
+@pytest.mark.long
 def test_an_image_whose_layers_files_are_gone_is_pushed(
     new_machine: Machine, client: docker.DockerClient, shared_base: str, registries: Registries
 ):

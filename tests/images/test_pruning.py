@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import docker
+import pytest
 from tests.support.images.machines import Machine
 from tests.support.roost_process import Roost
 
@@ -42,6 +43,7 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_what_a_dockerfile_made_outlives_a_prune_of_what_has_no_name(
     new_machine: Machine, client: docker.DockerClient, base_image: str
 ):

@@ -189,6 +189,7 @@ def test_the_engine_pulls_with_what_docker_knows(
     _hold_no_secret(docker_roost.root)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["config", "helper"])
 def test_images_and_locks_go_through_a_locked_workspace(
     way: str,

@@ -69,6 +69,7 @@ def codes(result: dict) -> list[str]:
     return [reason["code"] for reason in result["reasons"]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["steps", "dockerfile", "context"])
 def test_what_steps_made_is_pushed_taken_by_others_and_comes_back(
     kind: str, new_machine: Machine, client: docker.DockerClient, base_image: str, registries: Registries
@@ -142,6 +143,7 @@ def test_a_registry_that_is_down_stops_no_steps(
     forget(client, other)
 
 
+@pytest.mark.long
 def test_a_generation_that_was_a_prefix_first_takes_what_others_made_with_the_steps(
     new_machine: Machine, client: docker.DockerClient, base_image: str
 ):
