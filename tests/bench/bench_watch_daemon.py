@@ -86,7 +86,7 @@ def measure_saves(roost, saves):
             time.sleep(0.05)
         time.sleep(0.3)
         began = time.monotonic()
-        file.write_text(f"--find-links {roost.folder}/{number}\n")
+        file.write_text(f"--index-url http://127.0.0.1:9/{number}/simple\n")
         found.append(starts.wait(number + 2) - began)
     line("save to start of build", found, 250)
     roost.ok("watch", "remove", str(file))

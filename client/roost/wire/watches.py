@@ -60,6 +60,8 @@ class WatchView(msgspec.Struct, kw_only=True):
     definition_digest: str | None
     inputs: int
     """Number of files and folders that are watched for it."""
+    unwatched: str | None
+    """A folder with too much in it: changes of a part of it are noticed at the next use only."""
     last_used: str
 
 

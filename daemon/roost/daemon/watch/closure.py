@@ -2,7 +2,7 @@
 
 They are what the readers accessed, also if reading failed: the file itself, files that it includes, local wheels, build
 files of local folders, a Dockerfile, the files of a build context; missing files that would be chosen instead; the
-config file, whose defaults are part of every digest; and names that may be of use later. Functions here block.
+config file, whose defaults are part of every digest. Functions here block.
 """
 
 from __future__ import annotations
@@ -14,27 +14,23 @@ import msgspec
 
 from roost.daemon.definitions.large_inputs import SmallFiles
 from roost.daemon.definitions.resolved import ResolvedDefinition
-from roost.daemon.definitions.stamps import ABSENT, stamp
+from roost.daemon.definitions.stamps import stamp
 from roost.model.errors import CodedError
 from roost.store.sources.files import LocalFiles
 
-COMPANIONS = (".python-version", "roost.lock")
-"""Files beside a definition that say more about it."""
 MAX_PATHS = 5_000
-"""Paths that are watched for one definition."""
-MAX_TREE_FOLDERS = 1_000
-"""Folders of one tree (a local project, a build context) that are watched."""
+"""Files and folders that are watched for one definition."""
 
 
 class Closure(msgspec.Struct, frozen=True, kw_only=True):
     """The inputs of one definition, with the states that they had before they were read."""
 
     stamps: dict[str, str | None]
-    """Path to its state (``definitions.stamps``); ``None`` for a folder whose names matter."""
+    """Path to its state (``definitions.stamps``); ``None`` for a folder whose names matter, and for what is in it."""
     has_trees: bool = False
     """Whether the content of whole folders matters, which the states here do not show."""
     cut: str | None = None
-    """A folder of which too much is below it to be watched as a whole."""
+    """A folder with more below it than is watched for one definition."""
 
 
 NOTHING = Closure(stamps={})
@@ -53,39 +49,33 @@ def find_closure(
     """
     stamps: dict[str, str | None] = {guard.path: guard.identity for guard in files.guards.values()}
     trees = set(files.folders)
-    folder = path if os.path.isdir(path) else os.path.dirname(path)
-    more = [path, *(os.path.join(folder, name) for name in COMPANIONS), *([config] if config else [])]
+    more = [path, *([config] if config else [])]
     if resolved is not None:
         stamps |= {guard.path: guard.identity for guard in resolved.guards or ()}
         more += [*resolved.absent, *(each.path for each in resolved.inputs)]
         more += [resolved.source.path] if resolved.source.path else []
-    if error is not None and error.location is not None and os.path.isabs(error.location.path):
+    if error is not None and error.location is not None:
         more.append(error.location.path)
     for each in more:
-        if each not in stamps:
-            is_tree = each != path and os.path.isdir(each)
-            trees |= {each} if is_tree else set()
-            stamps[each] = None if os.path.isdir(each) else stamp(each)
-    if folder == path:
+        if each not in stamps and os.path.isabs(each):
+            is_folder = os.path.isdir(each)
+            trees |= {each} if is_folder and each != path else set()
+            stamps[each] = None if is_folder else stamp(each)
+    if os.path.isdir(path):
         stamps[path] = None  # an environment file may appear in it
     cut = None
     for tree in sorted(trees):
-        inner = LocalFiles().list_subfolders(tree, MAX_TREE_FOLDERS)
-        cut = tree if len(inner) >= MAX_TREE_FOLDERS else cut
-        stamps |= dict.fromkeys(inner, None)
-    if len(stamps) > MAX_PATHS:
-        cut, stamps = cut or folder, dict(list(stamps.items())[:MAX_PATHS])
+        inner = LocalFiles().list_below(tree, MAX_PATHS)
+        stamps |= dict.fromkeys((each for each in inner if each not in stamps), None)
+        if len(inner) >= MAX_PATHS or len(stamps) > MAX_PATHS:
+            cut, stamps = tree, dict(list(stamps.items())[:MAX_PATHS])
+            break
     return Closure(stamps=stamps, has_trees=bool(trees), cut=cut)
 
 
 def has_changed(stamps: Mapping[str, str | None]) -> bool:
-    """Return whether a path is in another state than it was; folders are not compared."""
-    return any(identity is not None and _differs(path, identity) for path, identity in stamps.items())
-
-
-def _differs(path: str, identity: str) -> bool:
-    now = stamp(path)
-    return now != identity and not (identity == ABSENT and os.path.isdir(path) and now == ABSENT)
+    """Return whether a path is in another state than it was; what is in whole folders is not compared."""
+    return any(identity is not None and stamp(path) != identity for path, identity in stamps.items())
 
 
 def find_changed(closures: Mapping[str, Closure]) -> list[str]:

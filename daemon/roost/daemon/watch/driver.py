@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from functools import partial
@@ -45,6 +46,8 @@ from roost.model.errors import CodedError, LookupFailedError
 log = logging.getLogger(__name__)
 READERS = 2
 """Readings at a time: more would only delay the requests of people."""
+CONFIG_OWNER = "config"
+"""Owner of the config file, on whose defaults every definition depends."""
 POSTPONED = {
     "battery": "the machine runs on battery (watch.on_battery)",
     "load": "the machine is busy (watch.max_load)",
@@ -126,6 +129,8 @@ class WatchDriver:
     def on_files(self, owners: Set[str]) -> None:
         """Note that files of these watches changed, or may have."""
         now = asyncio.get_running_loop().time()
+        if CONFIG_OWNER in owners:
+            owners = set(self.watches)
         for owner in owners:
             if owner in self.watches:
                 self._changes.note(owner, now)
@@ -221,6 +226,7 @@ class WatchDriver:
         await self._watch_inputs(watch, reading.closure)
         found = reading.definition.source.path if reading.definition is not None else None
         watch.definition = found if found != watch.path else None
+        watch.cut = reading.closure.cut
         self._saver.mark(watch, reading.closure)
         if reading.definition is None:
             assert reading.fault is not None
@@ -233,14 +239,28 @@ class WatchDriver:
 
     async def _watch_inputs(self, watch: WatchedDefinition, closure: Closure) -> None:
         """Have the inputs of the last content watched. What changed before they were is a change."""
-        assert self.files is not None
-        paths = hash(frozenset(closure.stamps)) or 1
-        if watch.paths == paths:
+        if not await self.watch_paths(watch, closure):
             return
-        await self.files.watch(watch.id, list(closure.stamps))
-        watch.paths, watch.count = paths, len(closure.stamps)
         if await asyncio.to_thread(has_changed, closure.stamps):
             self.on_files({watch.id})
+
+    async def watch_config(self) -> None:
+        """Watch the config file."""
+        assert self.files is not None
+        if os.path.isabs(self._reader.config):
+            await self.files.watch(CONFIG_OWNER, [self._reader.config])
+
+    async def watch_paths(self, watch: WatchedDefinition, closure: Closure) -> bool:
+        """Watch these inputs of ``watch``; return whether they are others than before. The config file has an owner of
+        its own: thousands depend on it."""
+        assert self.files is not None
+        paths = [path for path in closure.stamps if path != self._reader.config]
+        digest = hash(frozenset(paths)) or 1
+        if watch.paths == digest:
+            return False
+        await self.files.watch(watch.id, paths)
+        watch.paths, watch.count = digest, len(paths)
+        return True
 
     async def _plan(self, watch: WatchedDefinition) -> None:
         """Plan for the last content, which was read before."""

@@ -62,7 +62,7 @@ class DefinitionReader:
         """``config``: path of the config file, whether it exists or not."""
         self._resolver = resolver
         self._planner = planner
-        self._config = config
+        self.config = config
 
     async def read(self, subject: WatchSubject) -> Reading:
         """Return what ``subject`` is now. Never raises an error of the definition."""
@@ -75,7 +75,7 @@ class DefinitionReader:
                 if not isinstance(failure, CodedError):
                     log.exception("A watched definition could not be read: %s", subject.path)
                 definition, error = None, as_coded_error(failure)
-            closure = await asyncio.to_thread(find_closure, subject.path, files, resolved, error, self._config)
+            closure = await asyncio.to_thread(find_closure, subject.path, files, resolved, error, self.config)
             fault = await asyncio.to_thread(_find_fault, subject, definition, error)
         return Reading(closure=closure, definition=None if fault else definition, fault=fault)
 

@@ -47,6 +47,7 @@ def watch_view(watch: WatchedDefinition, method: WatchMethod, running: Set[str])
         definition=watch.definition,
         definition_digest=state.wanted,
         inputs=watch.count,
+        unwatched=watch.cut,
         last_used=watch.last_used,
     )
 

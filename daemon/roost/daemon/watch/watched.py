@@ -21,12 +21,13 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: WatchState = WatchState()
     definition: str | None = None
     count: int = 0
+    cut: str | None = None
 
 
 class WatchedDefinition:
     """One watch. Its inputs are not held here but by the watcher of files and in the index: there may be thousands."""
 
-    __slots__ = ("count", "definition", "id", "last_used", "origin", "paths", "state", "subject")
+    __slots__ = ("count", "cut", "definition", "id", "last_used", "origin", "paths", "state", "subject")
 
     def __init__(self, watch_id: str, subject: WatchSubject, origin: str, last_used: str, state: WatchState) -> None:
         self.id = watch_id
@@ -36,6 +37,8 @@ class WatchedDefinition:
         self.state = state
         self.definition: str | None = None
         """The environment file that was found, if it is not the watched path itself."""
+        self.cut: str | None = None
+        """A folder of which not everything is watched."""
         self.count = 0
         """Number of inputs."""
         self.paths = 0
@@ -52,7 +55,7 @@ class WatchedDefinition:
 
     def encode(self, closure: Closure | None) -> WatchRecord:
         """Return the row. ``closure``: the inputs, unless those in the index are still the same."""
-        body = _Body(subject=self.subject, state=self.state, definition=self.definition, count=self.count)
+        body = _Body(subject=self.subject, state=self.state, definition=self.definition, count=self.count, cut=self.cut)
         return WatchRecord(
             id=self.id,
             path=self.path,
@@ -74,5 +77,5 @@ def decode_watch(record: WatchRecord) -> tuple[WatchedDefinition, Closure]:
         log.warning("What is stored of the watch of %s can't be read: %s", record.path, error)
         body, closure = _Body(subject=WatchSubject(path=record.path), state=WatchState(paused=record.paused)), NOTHING
     watch = WatchedDefinition(record.id, body.subject, record.origin, record.last_used, restore(body.state))
-    watch.definition, watch.count = body.definition, body.count
+    watch.definition, watch.count, watch.cut = body.definition, body.count, body.cut
     return watch, closure

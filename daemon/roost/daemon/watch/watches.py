@@ -16,7 +16,7 @@ from roost.daemon.config.ids import new_id
 from roost.daemon.config.schema import WatchSettings
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import BackgroundTasks, Lifecycle
-from roost.daemon.watch.closure import find_changed, is_below
+from roost.daemon.watch.closure import Closure, find_changed, is_below
 from roost.daemon.watch.driver import FileWatching, WatchDriver
 from roost.daemon.watch.reading import WatchSubject
 from roost.daemon.watch.saving import WatchSaver
@@ -99,6 +99,7 @@ class Watches:
         except CodedError as error:
             log.warning("The watches of the index could not be read: %s", error.message)
             return
+        await self._driver.watch_config()
         for start in range(0, len(records), BATCH):
             await self._take_up(records[start : start + BATCH])
         self._trim()
@@ -106,14 +107,12 @@ class Watches:
 
     async def _take_up(self, records: Sequence[WatchRecord]) -> None:
         """Watch again what was watched, and look at what has changed since."""
-        files, closures = self._driver.files, {}
-        assert files is not None
+        closures: dict[str, Closure] = {}
         for record in records:
             watch, closure = decode_watch(record)
             self._put(watch)
             if closure.stamps:
-                await files.watch(watch.id, list(closure.stamps))
-                watch.paths = hash(frozenset(closure.stamps)) or 1
+                await self._driver.watch_paths(watch, closure)
             closures[watch.id] = closure
         changed = set(await asyncio.to_thread(find_changed, closures))
         for watch_id in closures:

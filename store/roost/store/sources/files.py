@@ -101,14 +101,17 @@ class LocalFiles:
         """Return the names that ``tree_digest`` covers, relative to ``path``, sorted. Raises: OSError."""
         return sorted(_walk_names(path, "", _is_left_out))
 
-    def list_subfolders(self, path: str, limit: int) -> list[str]:
-        """Return at most ``limit`` folders of a tree, from the top down, itself first: without those of version
-        control, caches and builds, and without following links. What can't be read is left out."""
-        found, level = [path], [path]
-        while level and len(found) < limit:
-            level = [inner for folder in level for inner in _list_inner_folders(folder)][: limit - len(found)]
-            found += level
-        return found
+    def list_below(self, path: str, limit: int) -> list[str]:
+        """Return at most ``limit`` folders and files of a tree, folders first and from the top down, itself included:
+        without those of version control, caches and builds, and without following links. What can't be read is left
+        out."""
+        folders, level, files = [path], [path], list[str]()
+        while level and len(folders) + len(files) < limit:
+            inner = [_list_entries(folder) for folder in level]
+            level = [each for found, _ in inner for each in found]
+            folders += level
+            files += [each for _, found in inner for each in found]
+        return [*folders, *files][:limit]
 
     def copy_file(self, path: str, target: str) -> None:
         """Copy a file with its mode and times to ``target``, which must not exist. Raises: OSError."""
@@ -154,13 +157,17 @@ class LocalFiles:
                 (copy_file or self.copy_file)(source, copy)
 
 
-def _list_inner_folders(folder: str) -> list[str]:
+def _list_entries(folder: str) -> tuple[list[str], list[str]]:
+    """Return the folders in a folder, and the files and links."""
+    folders, files = list[str](), list[str]()
     try:
         with os.scandir(folder) as entries:
-            names = [each.name for each in entries if each.is_dir(follow_symlinks=False) and each.name not in _EXCLUDED]
+            for entry in entries:
+                if entry.name not in _EXCLUDED:
+                    (folders if entry.is_dir(follow_symlinks=False) else files).append(entry.path)
     except OSError:
-        return []
-    return [os.path.join(folder, name) for name in sorted(names)]
+        return [], []
+    return sorted(folders), sorted(files)
 
 
 def _copy_metadata(copy: str, status: os.stat_result) -> None:

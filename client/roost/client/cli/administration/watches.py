@@ -90,6 +90,8 @@ def _describe(watch: Json) -> str:
         parts.append(f"{place}: {reason['message']}" if place else reason["message"])
     if watch["method"] != "inotify":
         parts.append(f"{watch['method']}: {watch['method_reason']}")
+    if watch.get("unwatched"):
+        parts.append(f"{watch['unwatched']} has too many files: changes of some are noticed at the next use")
     if watch.get("definition"):
         parts.append(f"found {watch['definition']}")
     return "; ".join(parts)
