@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from roost.daemon.background.code import KnownCode
 from roost.daemon.builds.builds import Builds
 from roost.daemon.caches.ledger import INVENTORY_SECONDS, CacheLedger
 from roost.daemon.caches.remover import CacheRemover
@@ -107,7 +108,7 @@ def create_services(
     ``last_caller``: whose variables work without a caller uses."""
     source = ConfigSource(config)
     reloader = ConfigReloader(source, store.layout.root, config_file)
-    engines = Engines(store.layout, source)
+    engines = Engines(store.layout, source, KnownCode(store.index.code_runs))
     lock_registry = LockRegistry(engines, events, source, store.layout.stage, store.index)
     planner = Planner(store, engines, source, lock_registry)
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)

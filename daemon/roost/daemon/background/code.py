@@ -75,8 +75,10 @@ class KnownCode:
                 raise refuse_code(each.kind, each.package)
 
     async def record(self, code: Iterable[PackageCode]) -> None:
-        """Record that ``code`` has run, and succeeded."""
-        if self._table is None:
+        """Record that ``code`` has run, and succeeded. What background work runs is known already, unless it may run
+        all."""
+        work = current_work()
+        if self._table is None or (work is not None and not work.allows_code):
             return
         kinds: dict[str, set[str]] = {}
         for each in code:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
+from roost.daemon.background.code import PackageCode
 from roost.daemon.bases.errors import (
     BaseInvalidError,
     BaseMissingError,
@@ -28,6 +29,7 @@ from roost.daemon.oci.answers import Unknown, Yes
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.platforms import same_platform
 from roost.daemon.oci.references import Reference, parse_reference
+from roost.model.canonical.form import digest_bytes
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.errors import CodedError, InvalidDefinitionError
@@ -187,8 +189,11 @@ class BaseResolver:
     ) -> BaseRecord:
         """Run docker steps on ``below`` in the engine, and store the layers that they produce.
 
-        Raises: StepInvalidError, PrunedError, and the engine's other errors.
+        Raises: StepInvalidError, PrunedError, and the engine's other errors; in background work CodeNotAllowedError, if
+        these steps have not run here on this image.
         """
+        code = [_steps_code(below, steps, platform)]
+        await self._engines.known_code.require(code)
         await self._index.bases.put(below)
         engine = await self._engines.docker()
         await self._loader.ensure_loaded(below, progress)
@@ -210,10 +215,14 @@ class BaseResolver:
             below=below.digest,
         )
         await self._index.bases.put(base)
+        await self._engines.known_code.record(code)
         return base
 
     async def _build_dockerfile(self, base: Base, platform: str, progress: Progress, *, fresh: bool) -> BaseRecord:
         context, file = base.context_path, base.dockerfile_path or DOCKERFILE
+        # What it builds on may have moved: the very content is not known before it runs.
+        named = os.path.join(context, file) if context else DOCKERFILE
+        await self._engines.known_code.require([PackageCode(kind="docker-step", package=named, content="")])
         text = base.dockerfile if base.dockerfile is not None else await _read_dockerfile(context or "", file)
         engine = await self._engines.docker()
         named_platform = platform if base.platform is not None else None
@@ -234,6 +243,12 @@ class BaseResolver:
             raise PrunedError("The engine built the Dockerfile, but no longer has the result", hint="Try again.")
         check_platform("what the Dockerfile makes", image.platform, platform)
         return await self.read_from_engine(result_id, image.diff_ids)
+
+
+def _steps_code(below: BaseRecord, steps: Sequence[str], platform: str) -> PackageCode:
+    """Return what names ``steps`` on an image."""
+    content = digest_bytes(msgspec.json.encode([below.digest, steps, platform]))
+    return PackageCode(kind="docker-step", package=steps[0] if steps else "a docker step", content=f"steps:{content}")
 
 
 async def _read_dockerfile(context: str, file: str) -> str:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from roost.daemon.background.code import KnownCode
 from roost.daemon.caller.current import caller_variables
 from roost.daemon.caller.variables import select_docker
 from roost.daemon.config.config import Config
@@ -39,7 +40,9 @@ class Engines:
     owner of its cache folder.
     """
 
-    def __init__(self, layout: Layout, source: ConfigSource) -> None:
+    def __init__(self, layout: Layout, source: ConfigSource, known_code: KnownCode | None = None) -> None:
+        self.known_code = known_code or KnownCode()
+        """Code that has run on this machine."""
         self._layout = layout
         self._source = source
         self.workers = WorkerPool(layout.workers)
@@ -158,13 +161,16 @@ class Engines:
         from roost.daemon.engines.conda.engine import CondaEngine
 
         cache = os.path.join(self._layout.packages, "conda")
-        return CondaEngine(cache, self.bytecode_folder, _conda_config(self.config), self.workers, self.holds)
+        config = _conda_config(self.config)
+        return CondaEngine(cache, self.bytecode_folder, config, self.workers, self.holds, self.known_code)
 
     def _create_pip(self) -> PipEngine:
         from roost.daemon.engines.uv.engine import PipEngine
 
         wheels = self._layout.wheels
-        return PipEngine(os.path.join(wheels, "uv"), wheels, _pip_config(self.config), holds=self.holds)
+        return PipEngine(
+            os.path.join(wheels, "uv"), wheels, _pip_config(self.config), holds=self.holds, known_code=self.known_code
+        )
 
     def _create_registry(self) -> RegistryClient:
         from roost.daemon.engines.registry.engine import RegistryClient

@@ -1,7 +1,7 @@
 """Conda prefixes and virtual environments: fill one from a lock, once for each lock, and repair what was altered.
 
 Read ``builds`` (from a lock to a ready prefix) and ``fill`` (everything in it) first, then ``bytecode`` (with
-``bytecode_digests``) and ``seal`` (manifest and guards). ``check``
+``bytecode_digests``) and ``seal`` (manifest and guards). ``wheel_code``: which wheels run code. ``check``
 finds altered files; ``verify`` checks and replaces all prefixes.
 
 Imports the engines, ``locks`` (explaining what is no longer available), ``launch`` (drift and launch plans),

@@ -135,7 +135,7 @@ def _list_sources(prefix: str, lock: Lock) -> tuple[str, list[PackageSources]]:
         PackageSources(p.sha256, tuple(_select_sources(site, _list_conda_files(prefix, p)))) for p in noarch if p.sha256
     ]
     wheels = [wheel for wheel in lock.wheels if wheel.sha256 and wheel.kind != "editable"]
-    records = _find_wheel_records(site) if wheels else {}
+    records = find_wheel_records(site) if wheels else {}
     parts += [
         PackageSources(wheel.sha256, tuple(_select_sources(site, _list_wheel_files(site, wheel, records))))
         for wheel in wheels
@@ -154,7 +154,7 @@ def _list_conda_files(prefix: str, package: CondaPackage) -> Iterator[str]:
             yield os.path.join(prefix, name)
 
 
-def _find_wheel_records(site: str) -> dict[str, str]:
+def find_wheel_records(site: str) -> dict[str, str]:
     """Return the path of each distribution's RECORD, by normalized name."""
     found = {}
     for path in glob.glob(os.path.join(glob.escape(site), "*.dist-info", "RECORD")):

@@ -17,6 +17,7 @@ from roost.daemon.engines.uv.prefix import read_requirements
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.prefixes.bytecode_digests import load_prefix_digests
 from roost.daemon.prefixes.seal import seal_prefix
+from roost.daemon.prefixes.wheel_code import list_wheel_code
 from roost.model.locks.lock import HostPython, Lock
 from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
 from roost.model.records import PrefixPython
@@ -31,8 +32,10 @@ async def fill_prefix(
 ) -> tuple[FillResult, list[str]]:
     """Link, install and compile everything in ``lock`` below ``prefix``, then compute its activation and seal it.
 
-    ``credentials`` are by origin; they include the URLs with the values of variables by those with the names. Returns
-    also the names of packages whose files in the caches had been modified, and so in every prefix that shares them.
+    In background work, code of packages that has not run here is refused before anything of it runs; otherwise all that
+    has run is recorded at the end. ``credentials`` are by origin; they include the URLs with the values of variables by
+    those with the names. Returns also the names of packages whose files in the caches had been modified, and so in
+    every prefix that shares them.
     Raises the errors of the engines.
     """
     modified: list[str] = []
@@ -50,6 +53,8 @@ async def fill_prefix(
         modified += await (await engines.pip()).install(
             lock.wheels, prefix=prefix, python_path=python, progress=progress, credentials=credentials
         )
+    code = await asyncio.to_thread(list_wheel_code, prefix, lock.wheels)
+    await engines.known_code.require(code)
     bytecode: dict[str, str] = {}
     if await asyncio.to_thread(os.path.exists, python):
         from roost.daemon.prefixes.bytecode import compile_prefix, python_tag
@@ -60,6 +65,9 @@ async def fill_prefix(
     from roost.daemon.engines.conda.activation import compute_activation
 
     changes = await compute_activation(prefix)
+    if lock.conda:
+        code += await (await engines.conda()).list_code(lock.conda)
+    await engines.known_code.record(code)
     seal = await asyncio.to_thread(seal_prefix, prefix, _guarded_files(prefix, interpreter), bytecode, began)
     filled = FillResult(activation=changes, stamps=seal.stamps, manifest=seal.manifest)
     if interpreter is not None:

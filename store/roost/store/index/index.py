@@ -11,6 +11,7 @@ from roost.store.index.database import Database
 from roost.store.index.queries import Queries, Read, Scan, Write
 from roost.store.index.tables.artifacts import ArtifactTable, PinTable
 from roost.store.index.tables.caches import CacheTable
+from roost.store.index.tables.code_runs import CodeRunTable
 from roost.store.index.tables.collection import CollectionTable
 from roost.store.index.tables.definitions import DefinitionTable
 from roost.store.index.tables.environments import EnvironmentTable
@@ -51,6 +52,7 @@ class Index(Queries):
         self.bases = BaseTable(database)
         self.builds = BuildTable(database)
         self.caches = CacheTable(database)
+        self.code_runs = CodeRunTable(database)
         self.collection = CollectionTable(database)
         self.definitions = DefinitionTable(database)
         self.durations = DurationTable(database)

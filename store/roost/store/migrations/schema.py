@@ -104,6 +104,12 @@ CREATE TRIGGER cache_uses_dropped AFTER DELETE ON artifacts WHEN OLD.kind = 'pre
         AND NOT EXISTS (SELECT 1 FROM cache_uses AS u WHERE u.key = cached_files.key AND u.artifact <> OLD.id);
     DELETE FROM cache_uses WHERE artifact = OLD.id;
 END;
+-- Code of packages and projects that has run on this machine, by its content: see code_runs.py.
+CREATE TABLE code_runs (
+    content TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    first_run TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 MIGRATIONS: dict[int, str] = {

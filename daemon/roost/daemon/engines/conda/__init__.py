@@ -4,9 +4,11 @@ Read ``engine`` first, then ``jobs``: what it has done in workers, by the packag
 rattler. Choosing packages: ``channels`` (pure), ``platforms`` (virtual packages), ``explicit``,
 ``rules`` (specs and versions). Making prefixes:
 ``cache``, ``archives`` (packages as files), ``link``, ``package_paths`` (pure: what stays in a prefix), ``marks``,
-``scripts``, ``activation``. Failures: ``errors``, and ``translation`` from rattler's.
+``scripts``, ``activation``, ``package_code`` (which packages run code). Failures: ``errors``, and ``translation`` from
+rattler's.
 
-Imports ``credentials``, ``workers``, ``jobs.progress``, ``roost.store`` and ``roost.model``; no other engine.
+Imports ``background``, ``credentials``, ``workers``, ``jobs.progress``, ``roost.store`` and ``roost.model``; no other
+engine.
 
-Doors: activation, cache, channels, engine, explicit, marks, platforms, rules, scripts.
+Doors: activation, cache, channels, engine, explicit, marks, package_code, platforms, rules, scripts.
 """

@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import msgspec
 
+from roost.daemon.background.code import KnownCode, PackageCode
+from roost.daemon.background.work import is_background
 from roost.daemon.engines.conda import cache, jobs
 from roost.daemon.engines.conda.archives import PackageArchives, fetch_archives
 from roost.daemon.engines.conda.channels import (
@@ -36,6 +38,7 @@ from roost.daemon.engines.conda.link import (
     restore_canonical_urls,
 )
 from roost.daemon.engines.conda.marks import write_marks
+from roost.daemon.engines.conda.package_code import list_package_code
 from roost.daemon.engines.conda.package_paths import check_names
 from roost.daemon.engines.conda.platforms import baseline_packages, check_machine, conda_subdir
 from roost.daemon.engines.conda.rules import CondaRules, worker_variables
@@ -85,8 +88,15 @@ class CondaEngine:
     """
 
     def __init__(
-        self, cache_dir: str, bytecode_dir: str, config: CondaConfig, workers: WorkerPool, holds: Holds | None = None
+        self,
+        cache_dir: str,
+        bytecode_dir: str,
+        config: CondaConfig,
+        workers: WorkerPool,
+        holds: Holds | None = None,
+        known_code: KnownCode | None = None,
     ) -> None:
+        self._known_code = known_code or KnownCode()
         self.packages_dir = os.path.join(cache_dir, "packages")
         self.archives = PackageArchives(os.path.join(cache_dir, "archives"))
         self._index_dir = os.path.join(cache_dir, "index")
@@ -249,13 +259,18 @@ class CondaEngine:
             LinkError, PostLinkError, PackageMissingError, PackageDigestMismatchError, StoreFullError.
             PackageUnsafeError: if a package would write outside of ``prefix``.
             WorkerCrashedError: if rattler ends its process.
+            CodeNotAllowedError: in background work, if packages have scripts that have not run here; all are fetched.
         """
         packages = self._mask_urls(packages, credentials or {})
+        if is_background():  # without linking first, if that is known now
+            await self._known_code.require(await self.list_code(packages))
         progress.start("link", len(packages))
         async with self.hold_packages(packages):
             with translate_errors(f"linking into {prefix}"):
                 order, modified, sources = await self._link_verified(packages, prefix, progress, credentials or {})
                 await finish_thread_despite_cancel(self._finish_prefix, packages, prefix, sources)
+            if is_background():
+                await self._known_code.require(await self.list_code(packages, all_cached=True))
         progress.finish("link")
         by_name = {package.name: package for package in packages}
         await run_post_link([by_name[name] for name in order], prefix, progress)
@@ -302,6 +317,11 @@ class CondaEngine:
             await self._run(jobs.FETCH, request, progress)
 
         return await fetch_archives(self.archives, masked, self._routes.fetch_url, fetch, progress)
+
+    async def list_code(self, packages: Sequence[CondaPackage], *, all_cached: bool = False) -> list[PackageCode]:
+        """Return the code that making a prefix of ``packages`` runs, of those that are in the cache. With ``all_cached``
+        one that is not there may run anything."""
+        return await asyncio.to_thread(list_package_code, self.packages_dir, packages, all_cached=all_cached)
 
     def hold_cache(self) -> AbstractAsyncContextManager[None]:
         """While it is held, nothing is dropped from the package cache to be repaired."""

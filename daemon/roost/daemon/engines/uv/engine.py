@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -16,6 +17,8 @@ from urllib.parse import urlsplit
 import msgspec
 from uv import find_uv_bin
 
+from roost.daemon.background.code import KnownCode
+from roost.daemon.background.work import is_background
 from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.install import InstallProgress, check_complete
@@ -28,6 +31,7 @@ from roost.daemon.engines.uv.requirements import RequirementsTranslator, find_li
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements, LockRequirements
+from roost.daemon.engines.uv.sources.code import list_editable_code
 from roost.daemon.engines.uv.translation import translate_failure
 from roost.daemon.engines.uv.unpacked.cache import find_damaged, list_unfinished
 from roost.daemon.engines.uv.unpacked.checks import UnpackedFaultsError, check_unpacked
@@ -69,7 +73,9 @@ class PipEngine:
         *,
         uv_binary: str | None = None,
         holds: Holds | None = None,
+        known_code: KnownCode | None = None,
     ) -> None:
+        self._known_code = known_code or KnownCode()
         scratch = os.path.join(wheels_dir, "tmp")
         for leftover in [scratch, *list_unfinished(cache_dir)]:
             shutil.rmtree(leftover, ignore_errors=True)
@@ -104,7 +110,7 @@ class PipEngine:
         progress.start("lock-pip")
         async with self._process.temporary_folder() as folder:
             process = self._choose_process(request, folder)
-            locked = await PipLockSession(process, self._store, folder, request, progress).run()
+            locked = await PipLockSession(process, self._store, folder, request, progress, self._known_code).run()
         progress.finish("lock-pip")
         return locked
 
@@ -167,6 +173,7 @@ class PipEngine:
 
         Raises:
             WheelDigestMismatchError, WheelMissingError, WheelCorruptError, IndexUnreachableError, StoreFullError.
+            CodeNotAllowedError: in background work, if an editable folder has not been built here as it is.
         """
         async with self.hold_wheels(wheels):
             return await self._install(wheels, prefix, python_path, progress, credentials)
@@ -179,6 +186,8 @@ class PipEngine:
         progress: Progress | None,
         credentials: Mapping[str, str] | None,
     ) -> list[str]:
+        editable = await asyncio.to_thread(list_editable_code, wheels)
+        await self._known_code.require(editable)
         installation = InstallProgress(progress or Silent(), wheels)
         index, own = _split_index(self._config.index_url)
         secrets = Secrets({**own, **(credentials or {})})
@@ -190,7 +199,8 @@ class PipEngine:
         async with self._process.temporary_folder() as folder:
             pylock = os.path.join(folder, "pylock.toml")
             await asyncio.to_thread(self._write_pylock, pylock, wheels, files)
-            arguments = ["pip", "install", "--python", python_path, "--no-deps", "--link-mode", "hardlink"]
+            python = await asyncio.to_thread(_write_siteless, folder, prefix, python_path)
+            arguments = ["pip", "install", "--python", python, "--no-deps", "--link-mode", "hardlink"]
             arguments += ["--break-system-packages", "--preview-features", "pylock", "-r", pylock]
             # First from the cache alone: an index that sends no caching headers would be asked each time.
             # Only the build requirements of an editable folder are looked up in an index now.
@@ -214,6 +224,7 @@ class PipEngine:
             raise translate_failure(outcome.stderr, outcome.status, "installing")
         await asyncio.to_thread(check_complete, prefix, wheels)
         await self._check_unpacked(wheels, progress or Silent())
+        await self._known_code.record(editable)
         installation.finish()
         return modified
 
@@ -236,7 +247,7 @@ class PipEngine:
         installation: InstallProgress,
     ) -> ProcessResult:
         """Run uv until it has all build requirements of the editable folders, each locked before uv fetches it."""
-        requirements = BuildRequirements(lock, self._store, folder)
+        requirements = BuildRequirements(lock, self._store, folder, self._known_code)
         while True:
             checked = await asyncio.to_thread(requirements.options, "--require-build-hashes")
             outcome = await self._process.run(
@@ -246,6 +257,8 @@ class PipEngine:
                 on_line=installation.add_line,
                 on_frame=installation.add_frame,
             )
+            if outcome.status == 0:
+                await requirements.record_code()
             if outcome.status == 0 or not await requirements.add_needed(outcome.stderr):
                 return outcome
 
@@ -271,7 +284,8 @@ class PipEngine:
             )
             below = os.path.join(folder, "editables")
             await asyncio.to_thread(os.makedirs, below, exist_ok=True)
-            return (await PipLockSession(self._process, self._store, below, request, progress).run()).wheels
+            session = PipLockSession(self._process, self._store, below, request, progress, self._known_code)
+            return (await session.run()).wheels
 
         return lock
 
@@ -348,3 +362,17 @@ def _split_index(url: str | None) -> tuple[str | None, dict[str, str]]:
     bare, pair = split_credentials(url)
     split = urlsplit(bare)
     return bare, {f"{split.scheme}://{split.netloc}": pair} if pair else {}
+
+
+def _write_siteless(folder: str, prefix: str, python_path: str) -> str:
+    """Return the Python that uv asks about ``prefix``: its own, or in background work a command in ``folder`` that runs
+    it without ``site``. uv runs it with ``site``, and so code in ``.pth`` files of conda packages. Blocks.
+
+    A virtual environment is found by ``site``; it has no package yet.
+    """
+    if not is_background() or os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
+        return python_path
+    command = os.path.join(folder, "python")
+    with open(os.open(command, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700), "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\nexec {shlex.quote(python_path)} -S "$@"\n')
+    return command

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from roost.daemon.background.code import KnownCode
 from roost.daemon.engines.host_python import engine as host_python
 from roost.daemon.engines.uv.errors import (
     LockNeedsBuildError,
@@ -32,6 +33,7 @@ from roost.daemon.engines.uv.sources.builds import (
     source_changed,
 )
 from roost.daemon.engines.uv.sources.checked import CheckedSources
+from roost.daemon.engines.uv.sources.code import editable_code
 from roost.daemon.engines.uv.sources.digests import DigestRules, missing_digest, wrong_digest
 from roost.daemon.engines.uv.sources.links import LinkPlaces
 from roost.daemon.engines.uv.sources.local import check_exists, check_name, editables_to_sources, require_name
@@ -66,6 +68,7 @@ class PipLockSession:
         folder: str,
         request: PipLockRequest,
         progress: Progress,
+        known_code: KnownCode,
         *,
         depth: int = 0,
     ) -> None:
@@ -74,6 +77,7 @@ class PipLockSession:
         self._folder = folder
         self._request = request
         self._progress = progress
+        self._known_code = known_code
         self._secrets = Secrets(request.credentials)
         self._inputs = UvInputs()
         self._depth = depth
@@ -119,7 +123,9 @@ class PipLockSession:
         for name, item in self._inputs.origins.items():
             if name in self._request.provided:
                 raise url_conflict(name, self._request.provided[name], item.text)
-        build_requirements = BuildRequirements(self._lock_build_requirements, self._store, self._folder)
+        build_requirements = BuildRequirements(
+            self._lock_build_requirements, self._store, self._folder, self._known_code
+        )
         chosen = await self._resolve(build_requirements)
         refused = {canonicalize_name(name) for name in self._inputs.no_binary} & {package.name for package in chosen}
         if refused and not self._request.allow_builds:
@@ -193,6 +199,8 @@ class PipLockSession:
                 static = await asyncio.to_thread(read_static_project, item.path or "")
                 if not self._request.allow_builds and not static:
                     raise build_needed(item, item.text)
+                if not static:
+                    await self._known_code.require(await asyncio.to_thread(editable_code, item))
                 self._editable_names[item.path] = require_name(item, static.name if static else "")
                 continue
             else:
@@ -235,6 +243,7 @@ class PipLockSession:
                 self._store,
                 self._secrets,
                 self._lock_build_requirements,
+                self._known_code,
                 interpreter=python.executable or "",
                 target=f"{minor} {split_platform(self._request.platform)[0]}",
                 index_options=[*options, "--index-strategy", "unsafe-best-match"],
@@ -274,7 +283,15 @@ class PipLockSession:
             )
             folder = os.path.join(self._folder, f"build-{len(self._build_locks)}")
             await asyncio.to_thread(os.makedirs, folder, exist_ok=True)
-            session = PipLockSession(self._process, self._store, folder, request, self._progress, depth=self._depth + 1)
+            session = PipLockSession(
+                self._process,
+                self._store,
+                folder,
+                request,
+                self._progress,
+                self._known_code,
+                depth=self._depth + 1,
+            )
             locked = await session.run()
             self._build_locks[key] = locked.wheels
             self._build_unanswered.update(locked.unanswered)

@@ -5,27 +5,13 @@ from __future__ import annotations
 import os
 import threading
 
-import msgspec
-
 from roost.daemon.engines.conda import cache
 from roost.daemon.engines.conda.errors import PackageUnsafeError
 from roost.daemon.engines.conda.jobs import LinkRequest
+from roost.daemon.engines.conda.package_code import read_commands
 from roost.daemon.engines.conda.package_paths import PrefixPaths, place_paths
 from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import CondaPackage
-
-
-class _EntryPoints(msgspec.Struct, frozen=True):
-    entry_points: list[str] = []
-
-
-class _LinkFile(msgspec.Struct, frozen=True):
-    """``info/link.json`` of a ``noarch: python`` package."""
-
-    noarch: _EntryPoints = _EntryPoints()
-
-
-_LINK_DECODER = msgspec.json.Decoder(_LinkFile)
 
 
 class PackageCheck:
@@ -49,7 +35,7 @@ class PackageCheck:
         is_python = package.record.get("noarch") == "python"
         try:
             paths = [each.path for each in cache.read_paths(self._folders[name]) if each.path_type != "directory"]
-            commands = self._read_commands(self._folders[name]) if is_python else []
+            commands = read_commands(self._folders[name]) if is_python else []
         except OSError:
             return
         except MALFORMED_JSON as error:
@@ -61,15 +47,6 @@ class PackageCheck:
         placed = place_paths(paths, self._site if is_python else None)
         with self._lock:
             self._paths.add(name, placed, commands)
-
-    @staticmethod
-    def _read_commands(folder: str) -> list[str]:
-        try:
-            with open(os.path.join(folder, "info", "link.json"), "rb") as stream:
-                points = _LINK_DECODER.decode(stream.read()).noarch.entry_points
-        except FileNotFoundError:
-            return []
-        return [point.partition("=")[0].strip() for point in points]
 
     def _read_link(self, package: str, source: str) -> str | None:
         try:

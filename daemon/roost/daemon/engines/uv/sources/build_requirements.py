@@ -10,7 +10,9 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
+from roost.daemon.background.code import KnownCode
 from roost.daemon.engines.uv.errors import WheelBuildError
+from roost.daemon.engines.uv.sources.code import requirements_code
 from roost.daemon.engines.uv.wheels import WheelStore
 from roost.model.locks.lock import BuildRequirement, Wheel
 
@@ -38,8 +40,9 @@ def is_expected_line(line: str) -> bool:
 class BuildRequirements:
     """The build requirements of one invocation of uv. ``folder`` is private to it."""
 
-    def __init__(self, lock: LockRequirements, store: WheelStore, folder: str) -> None:
+    def __init__(self, lock: LockRequirements, store: WheelStore, folder: str, known_code: KnownCode) -> None:
         self._lock = lock
+        self._known_code = known_code
         self._store = store
         self._folder = os.path.join(folder, "build-requirements")
         self._constraints = os.path.join(self._folder, "constraints.txt")
@@ -76,7 +79,8 @@ class BuildRequirements:
     async def add_needed(self, stderr: str) -> bool:
         """Lock what uv named in ``stderr``; return whether anything was added, so that another call gets further.
 
-        Raises: WheelBuildError if two steps of one build need different versions of a distribution.
+        Raises: WheelBuildError if two steps of one build need different versions of a distribution;
+        CodeNotAllowedError in background work, if one of them has not run here.
         """
         needed = find_build_requirements(stderr)
         if not needed or needed in self._added:
@@ -84,7 +88,9 @@ class BuildRequirements:
         self._added.add(needed)
         # Together with what earlier steps have got: the builds' environment is one.
         pins = [f"{wheel.name}=={wheel.version}" for wheel in self.wheels.values()]
-        for wheel in await self._lock([*needed, *pins]):
+        locked = await self._lock([*needed, *pins])
+        await self._known_code.require(requirements_code(locked))
+        for wheel in locked:
             known = self.wheels.setdefault(wheel.name, wheel)
             if known.version != wheel.version:
                 raise WheelBuildError(
@@ -92,3 +98,7 @@ class BuildRequirements:
                     hint="Build one of the packages apart, or choose a version that has a wheel.",
                 )
         return True
+
+    async def record_code(self) -> None:
+        """Record that what was installed has run, in a build that succeeded."""
+        await self._known_code.record(requirements_code(self.wheels.values()))

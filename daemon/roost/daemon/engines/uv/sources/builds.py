@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from roost.daemon.background.code import KnownCode, PackageCode
 from roost.daemon.engines.uv.errors import LockNeedsBuildError, WheelBuildError, WheelDigestMismatchError
 from roost.daemon.engines.uv.process import UvProcess
 from roost.daemon.engines.uv.secrets import Secrets
@@ -29,6 +30,7 @@ from roost.daemon.engines.uv.sources.build_requirements import (
     LockRequirements,
     is_expected_line,
 )
+from roost.daemon.engines.uv.sources.code import source_code
 from roost.daemon.engines.uv.sources.digests import wrong_digest
 from roost.daemon.engines.uv.sources.metadata import SourceMetadata
 from roost.daemon.engines.uv.translation import translate_failure, translate_git_failure, wheel_build_error
@@ -66,7 +68,8 @@ class WheelBuilder:
     under which the wheel of a source is recorded. ``index_options`` are uv's options for finding build requirements,
     which ``lock_requirements`` locks before anything of them is installed.
 
-    Its methods raise WheelBuildError if a build fails, and the errors of locking its requirements.
+    Its methods raise WheelBuildError if a build fails, and the errors of locking its requirements; in background work
+    CodeNotAllowedError, before anything runs, if the source or what builds it has not run here.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class WheelBuilder:
         store: WheelStore,
         secrets: Secrets,
         lock_requirements: LockRequirements,
+        known_code: KnownCode,
         *,
         interpreter: str,
         target: str,
@@ -85,6 +89,7 @@ class WheelBuilder:
         self._store = store
         self._secrets = secrets
         self._lock_requirements = lock_requirements
+        self._known_code = known_code
         self._interpreter = interpreter
         self._target = target
         self._index_options = index_options
@@ -102,9 +107,11 @@ class WheelBuilder:
         known = await asyncio.to_thread(self._store.find_built, key) if item.digest else None
         if known is not None:
             return known
+        code = source_code("build-backend", item.text, item.digest or "")
+        await self._known_code.require(code)
         async with self._process.temporary_folder() as folder:
             source = await asyncio.to_thread(_copy_source, item, folder, expected)
-            return await self._build(source, folder, key if item.digest else None)
+            return await self._build(source, folder, key if item.digest else None, code)
 
     async def build_sdist(self, path: str, sha256: str, subdirectory: str | None) -> StoredWheel:
         """Return the wheel of the sdist at ``path``, whose content was checked and has ``sha256``."""
@@ -112,11 +119,13 @@ class WheelBuilder:
         known = await asyncio.to_thread(self._store.find_built, key)
         if known is not None:
             return known
+        code = source_code("build-backend", os.path.basename(path), f"sha256:{sha256}")
+        await self._known_code.require(code)
         async with self._process.temporary_folder() as folder:
             if subdirectory:
                 unpacked = os.path.join(folder, "unpacked")
                 path = await asyncio.to_thread(unpack_part, path, unpacked, subdirectory)
-            return await self._build(path, folder, key)
+            return await self._build(path, folder, key, code)
 
     async def find_commit(self, repository: str, revision: str) -> str:
         """Return the commit that a branch, a tag or ``HEAD`` of a repository names now; a commit as it is."""
@@ -140,10 +149,13 @@ class WheelBuilder:
         known = await asyncio.to_thread(self._store.find_built, key)
         if known is not None:
             return known
+        origin = f"git+{repository}@{commit}"
+        code = source_code("git-checkout", origin, origin)
+        await self._known_code.require(code)
         async with self._process.temporary_folder() as folder:
             source = os.path.join(folder, "source")
             await self._checkout(repository, commit, source, folder)
-            return await self._build(os.path.join(source, subdirectory or ""), folder, key)
+            return await self._build(os.path.join(source, subdirectory or ""), folder, key, code)
 
     async def _checkout(self, repository: str, commit: str, source: str, folder: str) -> None:
         steps = (
@@ -156,12 +168,12 @@ class WheelBuilder:
             if outcome.status != 0:
                 raise translate_git_failure(outcome.stderr, url=repository)
 
-    async def _build(self, source: str, folder: str, key: str | None) -> StoredWheel:
+    async def _build(self, source: str, folder: str, key: str | None, code: Sequence[PackageCode]) -> StoredWheel:
         out = os.path.join(folder, "out")
         arguments = ["build", "--wheel", "--no-sources", "--python", self._interpreter, "--out-dir", out]
         self._progress.start("build-wheels")
         self._progress.log(f"building a wheel of {os.path.basename(source.rstrip('/'))}")
-        requirements = BuildRequirements(self._lock_requirements, self._store, folder)
+        requirements = BuildRequirements(self._lock_requirements, self._store, folder, self._known_code)
         while True:
             checked = await asyncio.to_thread(requirements.options, "--require-hashes")
             command = [*arguments, *self._index_options, *checked, source]
@@ -171,6 +183,8 @@ class WheelBuilder:
             if not await requirements.add_needed(outcome.stderr):
                 raise _build_error(source, outcome.stderr, outcome.status)
         self._progress.finish("build-wheels")
+        await requirements.record_code()
+        await self._known_code.record(code)
         wheels = await asyncio.to_thread(glob.glob, os.path.join(glob.escape(out), "*.whl"))
         if len(wheels) != 1:
             raise WheelBuildError(f"Building {os.path.basename(source)} produced {len(wheels)} wheels instead of one")
@@ -219,6 +233,10 @@ def source_changed(item: PipItem) -> WheelDigestMismatchError:
     )
 
 
+_BUILT_FIELDS = frozenset({"version", "dependencies", "optional-dependencies", "requires-python"})
+"""Fields of ``[project]`` that uv builds the project for, if they are dynamic."""
+
+
 class StaticProject(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """A ``[project]`` table (PEP 621), as far as locking needs it."""
 
@@ -241,7 +259,7 @@ def read_static_project(folder: str) -> StaticProject | None:
         project = msgspec.convert(tomllib.loads(text).get("project"), StaticProject)
     except (OSError, *MALFORMED_TOML, msgspec.ValidationError):
         return None
-    return None if project.dynamic & {"version", "dependencies", "optional-dependencies"} else project
+    return None if project.dynamic & _BUILT_FIELDS else project
 
 
 def read_static_metadata(folder: str) -> SourceMetadata | None:

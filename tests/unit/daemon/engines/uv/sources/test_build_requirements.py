@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from roost.daemon.background.code import KnownCode
 from roost.daemon.engines.uv.errors import WheelBuildError
 from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements, find_build_requirements
 from roost.daemon.engines.uv.wheels import WheelStore
@@ -31,7 +32,7 @@ async def test_what_was_locked_is_pinned_by_its_digest(tmp_path: Path) -> None:
         asked.append(list(lines))  # type: ignore[call-overload]
         return [Wheel(name="a", version=str(len(asked)) if len(asked) > 2 else "1", sha256="a" * 64)]
 
-    requirements = BuildRequirements(lock, WheelStore(str(tmp_path)), str(tmp_path))
+    requirements = BuildRequirements(lock, WheelStore(str(tmp_path)), str(tmp_path), KnownCode())
     assert "--build-constraints" not in requirements.options("--require-hashes")
     assert await requirements.add_needed(REFUSED)
     assert not await requirements.add_needed(REFUSED), "the same again leads no further"
