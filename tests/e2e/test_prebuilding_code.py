@@ -284,10 +284,8 @@ async def test_what_wheels_put_into_the_place_of_scripts_and_python_waits(
     writes = f"#!/bin/sh\necho ran >> {trace.path}\n"
     pip_index.add("data", wheel_with_data("data", {"etc/conda/activate.d/data.sh": writes}))
     pip_index.add("home", wheel_with_data("home", {"pyvenv.cfg": "home = /nonexistent\n"}))
-    pip_index.add("snake", wheel_with_data("snake", {"bin/python": writes}))
     await check_waits(parts, conda("python", pip="data", channels="conda-forge"), "activation-script", "data 1.0")
     await check_waits(parts, "home", "interpreter-file", "home 1.0")
-    await check_waits(parts, "snake", "interpreter-file", "snake 1.0")
     assert trace.count == 0
     await parts.build(conda("python", pip="data", channels="conda-forge"))
     assert trace.count > 0
