@@ -24,7 +24,8 @@ from rattler.networking import RetryMiddleware
 from tests.bench import measuring
 
 from roost.daemon.engines.conda.activation import compute_activation
-from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.daemon.engines.conda.channels import CondaConfig
+from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.engines.conda.native.records import to_records
 from roost.daemon.prefixes.bytecode import compile_prefix
 from roost.daemon.workers.pool import WorkerPool

@@ -228,7 +228,8 @@ async def test_provides_names_the_distributions(short_folder: Path, channels_fol
 
 _CHILD = """
 import asyncio, json, os, sys
-from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.daemon.engines.conda.channels import CondaConfig
+from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.locks.lock import CondaPackage
 import msgspec

@@ -13,7 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.daemon.engines.conda.channels import CondaConfig
+from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 

@@ -18,7 +18,8 @@ from rattler.index import index_fs
 from tests.support.channel.conda_file import write_conda
 from tests.support.trees import link_or_copy
 
-from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.daemon.engines.conda.channels import CondaConfig
+from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
 from roost.daemon.images.config import empty_base, image_config
 from roost.daemon.jobs.progress import Progress

@@ -21,7 +21,8 @@ from roost.daemon.workers.pool import WorkerPool
 from roost.store.disk.layout import Layout
 
 if TYPE_CHECKING:
-    from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+    from roost.daemon.engines.conda.channels import CondaConfig
+    from roost.daemon.engines.conda.engine import CondaEngine
     from roost.daemon.engines.conda.rules import CondaRules
     from roost.daemon.engines.docker.engine import DockerEngine
     from roost.daemon.engines.docker.values import DockerConfig
@@ -179,7 +180,7 @@ class Engines:
 
 
 def _conda_config(config: Config) -> CondaConfig:
-    from roost.daemon.engines.conda.engine import CondaConfig
+    from roost.daemon.engines.conda.channels import CondaConfig
 
     mirrors = {channel: list(urls) for channel, urls in config.conda.mirrors.items()}
     network = config.network

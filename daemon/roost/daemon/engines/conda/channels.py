@@ -11,12 +11,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from roost.daemon.credentials.substitution import (
     VariableMissingError,
     insert_into_secret,
     insert_values,
     mask_text,
 )
+from roost.daemon.jobs.unpacking import UNPACKED_BYTES
 from roost.model.syntax.match_specs import is_package_file, to_rattler
 from roost.model.syntax.urls import strip_credentials
 
@@ -28,6 +31,23 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 _BRACED_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
+
+
+class CondaConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of the config that the engine uses."""
+
+    mirrors: dict[str, list[str]] = {}
+    """Channel (name or URL prefix) to the URLs to fetch it from; these may be ``file://`` URLs."""
+    channel_alias: str = ALIAS
+    auth_file: str | None = None
+    """Path of rattler's auth file; ``None``: its default path."""
+    index_timeout: float = 120.0
+    """Seconds for one HTTP exchange about a channel's index."""
+    idle_timeout: float = 60.0
+    """Seconds that a channel may send nothing of a package."""
+    retries: int = 2
+    unpacked_bytes: int = UNPACKED_BYTES
+    """Largest size of one package when it is unpacked."""
 
 
 class ChannelUrls(NamedTuple):

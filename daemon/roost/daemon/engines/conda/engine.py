@@ -21,8 +21,8 @@ from roost.daemon.background.work import is_background
 from roost.daemon.engines.conda import cache, jobs
 from roost.daemon.engines.conda.archives import PackageArchives, fetch_archives
 from roost.daemon.engines.conda.channels import (
-    ALIAS,
     ChannelRoutes,
+    CondaConfig,
     channel_part,
     collect_secrets,
     expand_variables,
@@ -46,7 +46,7 @@ from roost.daemon.engines.conda.scripts import run_post_link
 from roost.daemon.engines.conda.translation import translate_errors
 from roost.daemon.jobs.holds import CONDA_INDEX, EVERYTHING, Holds
 from roost.daemon.jobs.progress import Progress, Silent
-from roost.daemon.jobs.unpacking import UNPACKED_BYTES, run_with_bound
+from roost.daemon.jobs.unpacking import run_with_bound
 from roost.daemon.workers.jobs import WorkerJob
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.errors import CodedError
@@ -59,23 +59,6 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 SILENT = Silent()
-
-
-class CondaConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of the config that the engine uses."""
-
-    mirrors: dict[str, list[str]] = {}
-    """Channel (name or URL prefix) to the URLs to fetch it from; these may be ``file://`` URLs."""
-    channel_alias: str = ALIAS
-    auth_file: str | None = None
-    """Path of rattler's auth file; ``None``: its default path."""
-    index_timeout: float = 120.0
-    """Seconds for one HTTP exchange about a channel's index."""
-    idle_timeout: float = 60.0
-    """Seconds that a channel may send nothing of a package."""
-    retries: int = 2
-    unpacked_bytes: int = UNPACKED_BYTES
-    """Largest size of one package when it is unpacked."""
 
 
 class CondaEngine:
@@ -319,8 +302,7 @@ class CondaEngine:
         return await fetch_archives(self.archives, masked, self._routes.fetch_url, fetch, progress)
 
     async def list_code(self, packages: Sequence[CondaPackage], *, all_cached: bool = False) -> list[PackageCode]:
-        """Return the code that making a prefix of ``packages`` runs, of those that are in the cache. With ``all_cached``
-        one that is not there may run anything."""
+        """Return the code of ``packages`` in the cache; if ``all_cached``, one that is not there may run anything."""
         return await asyncio.to_thread(list_package_code, self.packages_dir, packages, all_cached=all_cached)
 
     def hold_cache(self) -> AbstractAsyncContextManager[None]:
@@ -444,13 +426,12 @@ class CondaEngine:
         ]
 
     def _access(self, credentials: Mapping[str, str], timeout: float | None) -> jobs.ChannelAccess:
-        config = self.config
         return jobs.ChannelAccess(
-            mirrors=config.mirrors,
-            alias=config.channel_alias,
-            auth_file=config.auth_file,
+            mirrors=self.config.mirrors,
+            alias=self.config.channel_alias,
+            auth_file=self.config.auth_file,
             credentials=dict(credentials),
-            retries=config.retries,
+            retries=self.config.retries,
             timeout=timeout,
         )
 

@@ -5,7 +5,6 @@ The tables themselves are in ``store.migrations.schema``.
 
 May import ``queries``, ``database``, ``cache_keys`` and ``packages`` of the index, and what the index may.
 
-Doors: artifacts, caches, code_runs, collection, definitions, environments, generations, history, images, layers, leases,
-locks,
-records, upkeep, watches, where_used.
+Doors: artifacts, caches, code_runs, collection, definitions, environments, generations, history, images, layers,
+leases, locks, records, upkeep, watches, where_used.
 """
