@@ -22,6 +22,8 @@ from tests.support.corpus import CORPUS
 from tests.support.hostile import GROWING
 
 from roost.daemon.bases.registry_images import parse_image_config
+from roost.daemon.bundles.contents import BundleContents, BundledEnvironment, decode_contents, encode_contents
+from roost.daemon.bundles.format import create_index, decode_index, decode_manifest, describe_file, encode_index
 from roost.daemon.caller.variables import parse_variables
 from roost.daemon.compare.package_specs import parse_package_spec
 from roost.daemon.config.config import parse_config
@@ -47,12 +49,13 @@ from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.registries import read_added_locations
 from roost.daemon.workspace.stored_wheels import read_wheel
 from roost.model.canonical.form import canonicalise_definition, parse_canonical
-from roost.model.definition import Defaults, ReadResult
+from roost.model.definition import Defaults, Definition, ReadResult
 from roost.model.errors import InvalidDefinitionError
 from roost.model.locks.lock import HostPython, Lock, MarkerOutcome, Wheel
 from roost.model.names import parse_reference as parse_version_reference
 from roost.model.readers.read import READ_FORMATS, detect_format, read_definition
 from roost.model.readers.source import DefinitionSource
+from roost.model.records import EnvironmentBody
 from roost.model.syntax.dockerignore import parse_dockerignore
 from roost.model.syntax.match_specs import normalise_match_spec
 from roost.model.syntax.pip_lines import parse_pip_lines
@@ -197,6 +200,10 @@ LOCK = SharedLock(definition_digest=f"sha256:{SHA}", platform="linux-64", lock=L
     markers=(MarkerOutcome(marker="python_version > '3'", applies=True),),
     wheels=(Wheel(name="a", version="1", file_name="a-1-py3-none-any.whl", url="https://h.example/a-1-py3-none-any.whl", sha256=SHA),),
 ))  # fmt: skip
+CONTENTS = encode_contents(BundleContents(environments=(BundledEnvironment(
+    name="a", version=1, definition_digest=f"sha256:{SHA}", scope="linux-64+host", body=EnvironmentBody(definition=Definition()), lock=LOCK.lock,
+),)))  # fmt: skip
+BUNDLE = create_index(CONTENTS, [describe_file(SHA, 3, "application/zip", "a-1-py3-none-any.whl")])
 METADATA = b"Metadata-Version: 2.2\nName: a\nVersion: 1.0\nRequires-Dist: b>=1; extra == 'x'\nProvides-Extra: x\n"
 
 
@@ -287,6 +294,9 @@ def _texts() -> dict[str, Parser]:
             json.dumps({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": ["a"]}, "config": {"Labels": {"a": "b"}}}).encode()
         ]),
         "a shared lock": Parser(decode_lock, [msgspec.json.encode(LOCK)]),
+        "a bundle's index": Parser(decode_index, [encode_index(BUNDLE)]),
+        "a bundle's manifest": Parser(lambda data: decode_manifest(data, BUNDLE.digest), [BUNDLE.manifest]),
+        "a bundle's contents": Parser(lambda data: decode_contents(data, "contents"), [CONTENTS]),
         "a catalogue": Parser(_catalogue, [_published()]),
         "a text to redact": Parser(_text(redact), [b"https://a:b@h.example/t/tk/x?token=y Authorization: Bearer abcdefgh"]),
     }  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Annotated
 
 import msgspec
 
@@ -24,14 +24,13 @@ from roost.model.records import BaseRecord, EnvironmentBody
 PYTHON_NAME = "python-"
 """Begins the names of the environments that bring the Python of others."""
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-T = TypeVar("T")
 
 
 class BundledEnvironment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One definition with its settings and its lock for one platform."""
 
     name: str
-    version: int | None = None
+    version: Annotated[int, msgspec.Meta(ge=1, lt=2**53)] | None = None
     """Its number on the machine that exports, if it was registered."""
     definition_digest: str
     scope: str
@@ -80,9 +79,11 @@ def decode_contents(data: bytes, name: str) -> BundleContents:
                 f"A lock of the bundle has format {max(formats)}; this version of roost reads up to {LOCK_FORMAT}",
                 hint="Update roost on this machine.",
             )
-        return msgspec.json.decode(data, type=BundleContents)
-    except MALFORMED_JSON as error:
+        contents = msgspec.json.decode(data, type=BundleContents)
+        encode_contents(contents)  # records of packages are any JSON: numbers that the index can't have are refused
+    except (OverflowError, *MALFORMED_JSON) as error:
         raise damaged(name, str(error)) from None
+    return contents
 
 
 def make_portable_body(body: EnvironmentBody) -> EnvironmentBody:

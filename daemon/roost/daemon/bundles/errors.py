@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roost.model.errors import BuildError, CodedError, InvalidDefinitionError
+from roost.model.errors import BuildError, CodedError, InvalidDefinitionError, InvalidRequestError
 
 
 class BundleInvalidError(InvalidDefinitionError):
@@ -39,6 +39,12 @@ class BundleUnportableError(BuildError):
     """An environment is of use on this machine only."""
 
     code = "bundle-unportable"
+
+
+class BundleTooLargeError(InvalidRequestError):
+    """More environments are requested than one bundle may have."""
+
+    code = "bundle-too-large"
 
 
 class BundleOutputError(CodedError):

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from roost.daemon.bundles.errors import BundleInvalidError, BundleNewerError
+from roost.daemon.bundles.errors import BundleInvalidError, BundleNewerError, BundleTooLargeError
 from roost.daemon.oci.manifests import (
     MANIFEST_LIMIT,
     OCI_INDEX,
@@ -44,7 +44,7 @@ BLOCK = 512
 """Bytes of a header, and what the content of a member is padded to."""
 END = bytes(2 * BLOCK)
 INDEX_LIMIT = 4096
-CONTENTS_LIMIT = 256 << 20
+CONTENTS_LIMIT = 64 << 20
 """Bytes; a lock of a thousand packages has about two million."""
 
 
@@ -71,7 +71,10 @@ class BundleIndex(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create_index(contents: bytes, files: Iterable[Descriptor]) -> BundleIndex:
-    """Return what is in a bundle of ``contents`` and ``files``, which may be in any order and occur twice."""
+    """Return what is in a bundle of ``contents`` and ``files``, which may be in any order and occur twice.
+
+    Raises BundleTooLargeError.
+    """
     unique = {each.digest: each for each in sorted(files, key=lambda each: (each.digest, each.annotations.get(TITLE)))}
     config = describe(contents, CONTENTS_TYPE)
     layers = tuple(unique[digest] for digest in sorted(unique))
@@ -84,6 +87,11 @@ def create_index(contents: bytes, files: Iterable[Descriptor]) -> BundleIndex:
         annotations={FORMAT_KEY: str(FORMAT)},
     )
     data = msgspec.json.encode(manifest, order="sorted")
+    if len(data) > MANIFEST_LIMIT or len(contents) > CONTENTS_LIMIT:
+        raise BundleTooLargeError(
+            f"{len(layers):,} files and {len(contents):,} bytes of locks are too much for one bundle",
+            hint="Export fewer environments at a time.",
+        )
     return BundleIndex(digest=describe(data, OCI_MANIFEST).digest, manifest=data, contents=config, files=layers)
 
 

@@ -200,9 +200,9 @@ class BundleImporter:
             request = Request(definition=resolved.definition, target="local")
             job = BuildJob(resolved=resolved.for_prefix(), request=request, selector=selector)
             built = await self._builds.wait(job)
-            path, artifact = built.artifacts[0].path or "", built.artifacts[0].id
-            await self._store.index.pins.add(artifact)
-            await provide_python(self._engines, path, version.name)
+            # By its lock: if the prefix is altered and built again, the new one is pinned, and linked, too.
+            await self._store.index.pins.add(built.lock_digest or "")
+            await provide_python(self._engines, built.artifacts[0].path or "", version.name)
         except CodedError as error:
             return [WarningView(code=error.code, message=f"{version.name} could not be built: {error.message}")]
         return []

@@ -8,9 +8,6 @@ the machine, which come first.
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-from contextlib import suppress
 
 import msgspec
 
@@ -18,6 +15,7 @@ from roost.daemon.bundles.contents import PYTHON_NAME
 from roost.daemon.bundles.errors import BundleUnportableError
 from roost.daemon.definitions.resolved import ENVIRONMENT_FORMAT, ResolvedDefinition, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.engines.host_python.provided import link_python
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.solve import create_solve_job, solve_lock
 from roost.daemon.planning.planner import Planner
@@ -25,7 +23,6 @@ from roost.model.canonical.form import canonicalise_definition, canonicalise_set
 from roost.model.definition import Conda, Definition, ReadResult, Settings
 from roost.model.locks.lock import HostPython, Lock
 from roost.model.records import NewGeneration
-from roost.store.disk.file_ops import rename, sync_folder
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, SourceView
 
@@ -79,17 +76,4 @@ class PythonEnvironments:
 
 async def provide_python(engines: Engines, prefix: str, name: str) -> None:
     """Let the Python of ``prefix`` be found as one of this machine's, under ``name``."""
-    await asyncio.to_thread(_link_python, engines.pythons_folder, prefix, name)
-
-
-def _link_python(folder: str, prefix: str, name: str) -> None:
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    beside = os.path.join(folder, f".{secrets.token_hex(6)}")
-    os.symlink(os.path.join(prefix, "bin", "python"), beside)
-    try:
-        rename(beside, os.path.join(folder, name))
-    except OSError:
-        with suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise
-    sync_folder(folder)
+    await asyncio.to_thread(link_python, engines.pythons_folder, prefix, name)

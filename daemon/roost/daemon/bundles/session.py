@@ -10,7 +10,6 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
-from roost.daemon.bundles.tar_writer import WritingStoppedError
 from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.model.errors import CodedError
 from roost.wire.builds import Message
@@ -86,6 +85,5 @@ async def run_stoppable(function: Callable[[threading.Event], T]) -> T:
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait([task])
-        if not task.cancelled() and isinstance(task.exception(), WritingStoppedError):
-            pass
+        task.exception()  # marks it as retrieved: that the thread has stopped is no news
         raise

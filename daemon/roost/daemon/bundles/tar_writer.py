@@ -72,6 +72,8 @@ def write_bundle(
             done += blob.size
         file.write(END)
         failpoint("bundle.written")
+        if stop.is_set():
+            raise WritingStoppedError
 
 
 def _write_member(file: BinaryIO, name: str, data: bytes) -> int:

@@ -14,7 +14,7 @@ from roost.daemon.config.config import Config
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.host import find_credentials
 from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
-from roost.daemon.engines.host_python import interpreters
+from roost.daemon.engines.host_python import provided
 from roost.daemon.jobs.holds import Holds
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.workers.pool import WorkerPool
@@ -58,7 +58,7 @@ class Engines:
         """By the caller's variables that name an engine."""
         self._registry: RegistryClient | None = None
         self._creating = asyncio.Lock()
-        interpreters.use_folder(self.pythons_folder)
+        provided.use_folder(self.pythons_folder)
         self._asking = asyncio.Semaphore(_CREDENTIAL_SEARCHES)
         self.solving = WorkLimit(source.config.builds.solves)
         """Bounds the choice of packages: processes of uv, solves of conda, and their connections. Whoever holds it must

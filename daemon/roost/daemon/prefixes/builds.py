@@ -9,6 +9,7 @@ import msgspec
 
 from roost.daemon.credentials.substitution import map_masked_urls, substitute
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.engines.host_python.provided import follow_prefix
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
@@ -153,6 +154,7 @@ class PrefixBuilds:
                 self._on_cached()
             await self._space.report()
         progress.finish("publish")
+        await asyncio.to_thread(follow_prefix, self._engines.pythons_folder, artifact.path)
         await progress.record(self._store.index)
         if modified:
             await self._retire_siblings(artifact, modified)

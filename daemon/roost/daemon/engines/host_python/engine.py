@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from roost.daemon.engines.host_python import interpreters
+from roost.daemon.engines.host_python import interpreters, provided
 from roost.daemon.engines.host_python.errors import (
     InterpreterChangedError,
     InterpreterMissingError,
@@ -43,7 +43,7 @@ def choose_interpreter(requires: str | None) -> Interpreter:
     found = _probe_all()
     fitting = [each for each in found if each.is_usable and specifier.contains(each.version)]
     if not fitting:
-        found += _probe(interpreters.list_provided())
+        found += _probe(provided.list_provided())
         fitting = [each for each in found if each.is_usable and specifier.contains(each.version)]
     if not fitting:
         versions = sorted({each.version for each in found}, key=Version)
@@ -90,7 +90,7 @@ def choose_for_lock(lock: Lock, requires: str | None = None) -> Interpreter:
     if own is not None and misfit(own) is None:
         return own
     found: list[tuple[Interpreter, str | None]] = []
-    for paths in (interpreters.list_interpreters, interpreters.list_provided):
+    for paths in (interpreters.list_interpreters, provided.list_provided):
         found += [(each, misfit(each)) for each in _probe(paths())]
         fitting = [each for each, reason in found if reason is None]
         if fitting:

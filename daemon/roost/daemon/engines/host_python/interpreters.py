@@ -165,24 +165,6 @@ def _run_probe(path: str) -> Interpreter | None:
     )
 
 
-_own_folders: list[str] = []
-"""Folders with links to Pythons that came with bundles."""
-
-
-def use_folder(folder: str) -> None:
-    """Look for Pythons among the links in ``folder`` too, which no installer of the machine knows."""
-    if folder not in _own_folders:
-        _own_folders.append(folder)
-
-
-def list_provided() -> Iterator[str]:
-    """Yield the real paths of the Pythons in the folders of :func:`use_folder`. Blocks."""
-    for folder in _own_folders:
-        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*"))):
-            if os.access(path, os.X_OK):
-                yield os.path.realpath(path)
-
-
 def own_interpreter() -> str:
     """Return the path of the Python that roost itself runs on, below its virtual environment."""
     return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
