@@ -1,0 +1,171 @@
+"""What garbage collection costs: the plan, what a budget lets through, and a warm ``exec`` while much is removed.
+
+    python -m tests.bench.bench_gc [--prefixes 1000] [--packages 100000] [--environments 200] [--removal-gb 10]
+
+1. ``collect`` over that many prefixes with 300 packages each, and that many packages; and the same with the facts from
+   an index of that size. Goal: 1 s.
+2. That many environments of 1 MB are published under a budget of 20 MB, the least used going. Prints by how much the
+   budget was exceeded at most; goal: the one that is being built.
+3. With ``--removal-gb``: a root with prefixes of that size and one small environment, in which a command is started
+   again and again, first alone, then while `roost cache gc --all` removes the rest. Goal: 15 % slower at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+
+import msgspec
+from tests.bench.measuring import folder, line, timed
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import ROOST, new_roost
+from tests.unit.daemon.gc.test_collector import EVERYTHING, Root
+
+from roost.daemon.gc.plan import collect
+from roost.daemon.gc.values import CollectionFacts, CollectionLimits, StoredPrefix
+from roost.model.caches import CacheItem
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock
+from roost.store.artifacts.publish import FillResult
+from roost.store.clock import from_timestamp
+from roost.store.disk.file_ops import measure_tree
+from roost.store.store import Store
+
+LINKS = 300
+MB = 1_000_000
+FILE = 500_000
+
+
+def facts_of(prefixes, packages):
+    start = time.time() - 100 * 86400
+    made = tuple(
+        StoredPrefix(id=f"p-{n}", key=f"sha256:{n}", bytes=10 * MB, last_used=from_timestamp(start + n))
+        for n in range(prefixes)
+    )
+    keys = {n: [] for n in range(packages)}
+    for prefix in range(prefixes):
+        for link in range(LINKS):
+            keys[(prefix * 97 + link * 31) % packages].append(f"sha256:{prefix}")
+    items = tuple(
+        CacheItem(kind="package", id=f"i-{n}", bytes=MB, last_used=from_timestamp(start + n), linked_by=tuple(linked))
+        for n, linked in keys.items()
+    )
+    return CollectionFacts(prefixes=made, items=items, free_bytes=10**9)
+
+
+def measure_plan(prefixes, packages):
+    facts, now = facts_of(prefixes, packages), from_timestamp(time.time())
+    for name, budget in (("nothing goes", 10**18), ("half goes", packages * MB // 2), ("everything goes", 1)):
+        wanted = CollectionLimits(budget_bytes=budget, prefix_days=14, package_days=7)
+        taken, plans = zip(*[timed(collect, facts, wanted, now) for _ in range(5)], strict=True)
+        line(f"plan: {name} ({len(plans[0].steps)})", taken, goal=1000)
+
+
+async def measure_budget(environments, root_folder):
+    """Publish environments under a budget of 20 of them; return the bytes beyond it, at most, in units of one."""
+    store = await Store.open(root_folder)
+    root = Root(store)
+    root.configure(msgspec.structs.replace(EVERYTHING, budget_bytes=20 * MB))
+    most = 0
+    for number in range(environments):
+        await root.triggers.wait_for_space()
+        await publish(store, f"e{number}", 1)
+        await age(store)
+        most = max(most, measure_tree(store.layout.prefixes)[0])
+        await root.triggers.on_published()
+    await root.triggers.wait_for_space()
+    left = measure_tree(store.layout.prefixes)[0]
+    await store.close()
+    print(f"budget of 20 MB, {environments} environments of 1 MB: {most / MB:.2f} MB at most, {left / MB:.2f} MB left")
+
+
+async def age(store):
+    """Let the time pass for which what was just published is about to be used."""
+    moment = time.time() - 60
+    for artifact in await store.index.artifacts.list_all():
+        os.utime(artifact.lease_path, (moment, moment))
+    await store.index.database.write(
+        lambda connection: connection.execute("UPDATE artifacts SET last_used = ?", (from_timestamp(moment),))
+    )
+
+
+async def publish(store, name, megabytes):
+    package = CondaPackage(
+        name=name, version="1", build="0", subdir="noarch", file_name=f"{name}.conda", url="u",
+        sha256=name.encode().hex().ljust(64, "0"),
+    )  # fmt: skip
+
+    async def fill(path):
+        await asyncio.to_thread(write_files, path, megabytes)
+        return FillResult()
+
+    lock = Lock(platform="linux-64", provider=CondaPython(), conda=(package,))
+    return await store.artifacts.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill)
+
+
+def write_files(path, megabytes):
+    for number in range(megabytes * MB // FILE):
+        with open(f"{path}/{number}", "wb") as stream:
+            stream.write(os.urandom(FILE))
+
+
+def measure_removal(gigabytes):
+    index = PipIndex()
+    index.wheel("greet", "1.0")
+    roost = new_roost()
+    try:
+        roost.config.write_text(f'[pip]\nindex_url = "{index.url}"\n')
+        roost.write("requirements.txt", "greet\n")
+        roost.ok("exec", "--", "true")
+        roost.ok("cache", "pin", roost.json("plan")["lock_digest"])
+        roost.stop()
+        asyncio.run(fill_root(str(roost.root), gigabytes))
+        roost.ok("exec", "--", "true")
+        environ = roost.environ
+
+        def start():
+            subprocess.run([ROOST, "exec", "--", "true"], cwd=roost.folder, env=environ, check=True)
+
+        alone = [timed(start)[0] for _ in range(200)]
+        collecting = roost.start("cache", "gc", "--all", "--json")
+        began, beside = time.monotonic(), []
+        while collecting.poll() is None:
+            beside.append(timed(start)[0])
+        seconds = time.monotonic() - began
+        line("exec alone", alone)
+        line("exec while removing", beside)
+        slower = statistics.median(beside) / statistics.median(alone) - 1
+        print(f"{gigabytes} GB removed in {seconds:.1f} s; exec is {slower:.1%} slower   goal 15 %")
+    finally:
+        roost.end()
+        index.close()
+
+
+async def fill_root(path, gigabytes):
+    store = await Store.open(path)
+    for number in range(gigabytes):
+        await publish(store, f"big{number}", 1000)
+    await age(store)
+    await store.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prefixes", type=int, default=1000)
+    parser.add_argument("--packages", type=int, default=100_000)
+    parser.add_argument("--environments", type=int, default=200)
+    parser.add_argument("--removal-gb", type=int, default=0)
+    options = parser.parse_args()
+    measure_plan(options.prefixes, options.packages)
+    with folder(None) as place, tempfile.TemporaryDirectory(dir=place) as root:
+        asyncio.run(measure_budget(options.environments, root))
+    if options.removal_gb:
+        measure_removal(options.removal_gb)
+
+
+if __name__ == "__main__":
+    main()
