@@ -26,6 +26,7 @@ from tests.support.pip_index import PipIndex
 from tests.support.roost_process import ROOST, new_roost
 from tests.unit.daemon.gc.test_collector import EVERYTHING, Root
 
+from roost.daemon.config.schema import CacheSettings
 from roost.daemon.gc.plan import collect
 from roost.daemon.gc.values import CollectionFacts, CollectionLimits, StoredPrefix
 from roost.model.caches import CacheItem
@@ -63,6 +64,41 @@ def measure_plan(prefixes, packages):
         wanted = CollectionLimits(budget_bytes=budget, prefix_days=14, package_days=7)
         taken, plans = zip(*[timed(collect, facts, wanted, now) for _ in range(5)], strict=True)
         line(f"plan: {name} ({len(plans[0].steps)})", taken, goal=1000)
+
+
+async def measure_gathering(prefixes, packages, root_folder):
+    """The facts of an index of that size and the plan of them, as a collection makes them."""
+    store = await Store.open(root_folder)
+    await store.index.database.write(fill_index, prefixes, packages)
+    root = Root(store)
+    root.configure(CacheSettings(budget_bytes=packages * MB // 2, min_free_bytes=0))
+    root.caches.list_items = store.index.caches.list_items
+    taken = []
+    for _ in range(5):
+        began = time.perf_counter()
+        await root.collector.plan()
+        taken.append(time.perf_counter() - began)
+    line("facts of an index, and plan", taken)
+    await store.close()
+
+
+def fill_index(connection, prefixes, packages):
+    start = time.time() - 100 * 86400
+    for n in range(prefixes):
+        moment = from_timestamp(start + n)
+        connection.execute(
+            "INSERT INTO artifacts (id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, "
+            "last_used, activation, guards) VALUES (?, 'prefix', ?, 'linux-64', 'ready', ?, ?, ?, 0, ?, ?, '[]', '[]')",
+            (f"p-{n}", f"sha256:{n}", f"/nowhere/{n}", f"/nowhere/{n}.lease", 10 * MB, moment, moment),
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO cache_uses (key, artifact) VALUES (?, ?)",
+            [(f"k-{(n * 97 + link * 31) % packages}", f"p-{n}") for link in range(LINKS)],
+        )
+    connection.executemany(
+        "INSERT INTO cached_files (id, kind, key, bytes, stamp, last_used) VALUES (?, 'package', ?, ?, 0, ?)",
+        [(f"packages/{n}", f"k-{n}", MB, from_timestamp(start + n)) for n in range(packages)],
+    )
 
 
 async def measure_budget(environments, root_folder):
@@ -161,7 +197,9 @@ def main():
     parser.add_argument("--removal-gb", type=int, default=0)
     options = parser.parse_args()
     measure_plan(options.prefixes, options.packages)
-    with folder(None) as place, tempfile.TemporaryDirectory(dir=place) as root:
+    with folder() as place, tempfile.TemporaryDirectory(dir=place) as root:
+        asyncio.run(measure_gathering(options.prefixes, options.packages, root))
+    with folder() as place, tempfile.TemporaryDirectory(dir=place) as root:
         asyncio.run(measure_budget(options.environments, root))
     if options.removal_gb:
         measure_removal(options.removal_gb)

@@ -14,7 +14,7 @@ CacheKind = Literal[
 ``snapshot``: local content of versions. ``output``: of a run."""
 
 
-class CacheItem(msgspec.Struct, frozen=True, kw_only=True):
+class CacheItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that can be removed by itself, as it was recorded when it was stored.
 
     The bytes of a package are freed when the last name of its files goes: the cache's own, or that of the last prefix

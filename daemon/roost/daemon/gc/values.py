@@ -1,6 +1,7 @@
 """What a collection is decided from, and the decision: pure values.
 
-Times are RFC 3339 UTC texts of one length, so that they compare as texts.
+Times are RFC 3339 UTC texts of one length, so that they compare as texts. Values of which there are many are not
+tracked by Python's garbage collector (``gc=False``): it would look at all of them again and again.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ RULES_OF_ITEMS: dict[CacheKind, Rule] = {
 }
 
 
-class StoredPrefix(msgspec.Struct, frozen=True, kw_only=True):
+class StoredPrefix(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A prefix on the disk."""
 
     id: str
@@ -110,7 +111,7 @@ class CollectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Whether everything goes that nothing needs, without regard to sizes and ages."""
 
 
-class CollectionStep(msgspec.Struct, frozen=True, kw_only=True):
+class CollectionStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One removal."""
 
     rule: Rule
@@ -123,7 +124,7 @@ class CollectionStep(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Remainder(msgspec.Struct, frozen=True, kw_only=True):
+class Remainder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that stays, or ``count`` cache items of one kind and reason."""
 
     kind: str

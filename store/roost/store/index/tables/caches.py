@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import sqlite3
 import zlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from roost.model.caches import CachedFile, CacheItem, CacheKind
@@ -91,32 +90,33 @@ def touch_used_files(connection: sqlite3.Connection, artifact_id: str) -> None:
 
 def list_cache_items(connection: sqlite3.Connection) -> list[CacheItem]:
     """Return everything in the caches that has been measured, with what of the index needs it."""
-    linked: defaultdict[str, list[str]] = defaultdict(list)
-    needed: defaultdict[str, list[str]] = defaultdict(list)
-    uses = connection.execute(
-        "SELECT u.key, a.key AS digest, a.state, a.build_id "
-        "FROM artifacts AS a JOIN cache_uses AS u ON u.artifact = a.id"
+    artifacts = {
+        row["id"]: (row["key"], row["state"], f"build:{row['build_id']}")
+        for row in connection.execute("SELECT id, key, state, build_id FROM artifacts WHERE kind = 'prefix'")
+    }
+    cursor = connection.cursor()
+    cursor.row_factory = None  # there may be 100,000 rows
+    rows = cursor.execute(
+        "SELECT id, kind, bytes, last_used, cached, "
+        "(SELECT group_concat(u.artifact) FROM cache_uses AS u WHERE u.key = f.key) "
+        "FROM cached_files AS f WHERE bytes IS NOT NULL"
     )
-    for key, digest, state, build_id in uses:
-        if state == "building":
-            needed[key].append(f"build:{build_id}")
-        else:
-            linked[key].append(digest)
-    rows = connection.execute(
-        "SELECT id, kind, key, bytes, last_used, cached FROM cached_files WHERE bytes IS NOT NULL"
-    )
-    return [
-        CacheItem(
-            kind=kind,
-            id=item_id,
-            bytes=size,
-            last_used=last_used,
-            needed_by=tuple(needed[key]) if key in needed else (),
-            linked_by=tuple(linked[key]) if key in linked else (),
-            is_cached=bool(cached),
+    items = []
+    for item_id, kind, size, last_used, cached, users in rows:
+        found = [artifacts[user] for user in users.split(",") if user in artifacts] if users else ()
+        needed = [build for _, state, build in found if state == "building"]
+        items.append(
+            CacheItem(
+                kind=kind,
+                id=item_id,
+                bytes=size,
+                last_used=last_used,
+                needed_by=tuple(needed),
+                linked_by=tuple([digest for digest, state, _ in found if state != "building"]),
+                is_cached=bool(cached),
+            )
         )
-        for item_id, kind, key, size, last_used, cached in rows
-    ]
+    return items
 
 
 def count_unmeasured(connection: sqlite3.Connection) -> int:
