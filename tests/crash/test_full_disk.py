@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 from tests.support.older_indexes import read_index, write_index
 
 from roost.daemon.builds.history import BuildHistory
+from roost.daemon.caches.ledger import CacheLedger
+from roost.daemon.caches.remover import CacheRemover
 from roost.daemon.jobs.events import Events
+from roost.daemon.jobs.holds import Holds
 from roost.daemon.workspace.local_content import store_local_content
 from roost.model.definition import Definition, Pip, PipItem
 from roost.model.errors import StoreFullError
@@ -18,6 +22,7 @@ from roost.model.locks.lock import CondaPackage, CondaPython, Lock, digest_lock
 from roost.model.records import BuildRecord, NewGeneration
 from roost.store.artifacts.publish import FillResult
 from roost.store.disk.layout import Layout
+from roost.store.disk.removal import delete_counting
 from roost.store.disk.root import RootReadOnlyError
 from roost.store.migrations.schema import SCHEMA_VERSION
 from roost.store.sources.files import LocalFiles
@@ -256,3 +261,25 @@ async def test_full_while_keeping_what_a_version_refers_to(small, tmp_path, kind
     os.unlink(f"{small}/other")
     kept = await store_local_content(layout, definition)
     assert await store_local_content(layout, kept) == kept
+
+
+async def test_a_full_disk_is_freed_by_what_is_removed_from_the_caches(small):
+    store = await Store.open(small)
+    package = f"{small}/packages/conda/packages/six-1.17-0"
+    os.makedirs(package)
+    with open(f"{package}/file", "wb") as stream:
+        stream.write(b"x" * 500_000)
+    await CacheLedger(store.layout, store.index).compare()
+
+    async def reap(path, shrinks):
+        return delete_counting(path, shrinks=shrinks)
+
+    remover = CacheRemover(store.layout, store.index, SimpleNamespace(holds=Holds(), workers=None), reap)
+    (item,) = await remover.list_items()
+    stuff(f"{small}/ballast")
+    assert await remover.remove(item) == item.bytes
+    assert not os.path.exists(package)
+    assert os.listdir(store.layout.trash) == []
+    await CacheLedger(store.layout, store.index).compare()
+    assert await remover.list_items() == []
+    await store.close()
