@@ -85,6 +85,7 @@ class Builds:
         somebody asks for the same; what it has fetched stays.
         """
         assert job.background == (current_work() is not None)
+        await self._tasks.wait_for_others(job.key)  # most likely nothing is left to build then
         ended = self._ended
         planned = await self._plan(job)
         if job.is_satisfied_by(planned):

@@ -242,6 +242,12 @@ class SharedTasks(Generic[Outcome]):
             self._discard(key, task)
         return None
 
+    async def wait_for_others(self, key: Hashable) -> None:
+        """In background work, wait for the end of a task of ``key`` that somebody waits for."""
+        while current_work() is not None and (task := self._tasks.get(key)) is not None and not task.is_background:
+            await task.wait_end()
+            self._discard(key, task)
+
     def _discard(self, key: Hashable, task: SharedTask[Outcome]) -> None:
         if self._tasks.get(key) is task:
             del self._tasks[key]

@@ -149,8 +149,8 @@ class Prebuilds:
         """Build one request, and report its end, unless another one has taken its place."""
         work = BackgroundWork(allows_code=self._settings().code == "always")
         self._current = request
-        self._report(request, "building")
         self._attempt = attempt = asyncio.ensure_future(work.run(lambda: self._start(request)))
+        self._report(request, "building")  # whoever hears of it may withdraw it
         try:
             paused = await self._wait(attempt)
         except asyncio.CancelledError:

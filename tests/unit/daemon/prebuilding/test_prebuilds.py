@@ -234,3 +234,16 @@ async def test_a_stop_cancels_what_runs_and_accepts_nothing_more(builder: Builde
     builder.request("c")
     assert builder.log == ["a queued", "a building", "b queued", "a cancelled"]
     assert builder.prebuilds.waiting == 0
+
+
+async def test_it_can_be_withdrawn_by_whoever_hears_that_it_begins(builder: Builder) -> None:
+    def withdraw(report: PrebuildReport) -> None:
+        if (report.key, report.state) == ("a", "building"):
+            builder.prebuilds.withdraw("a")
+
+    builder.prebuilds.listen(withdraw)
+    builder.request("a")
+    await builder.until("a building")
+    builder.request("b")
+    await builder.until("b ready")
+    assert [line for line in builder.log if line.startswith("a ")] == ["a queued", "a building"]
