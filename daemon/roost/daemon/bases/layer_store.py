@@ -70,12 +70,13 @@ class LayerStore:
     async def adopt_blob(self, path: str, layer: BaseLayer) -> None:
         """Move the blob of ``layer`` at ``path``, whose digest was checked and which is synced, into the store."""
         assert layer.digest is not None
-        place = self._place_layer(path, layer.diff_id, layer.digest, layer.size, kind="base")
+        # With its digest: the same layer may be here, packed differently, and another base may refer to that.
+        place = self._place_layer(path, layer.diff_id, layer.digest, layer.size, f"@{layer.digest}")
         await finish_despite_cancel(asyncio.create_task(place))
 
-    async def _place_layer(self, path: str, diff_id: str, digest: str, size: int, kind: str = "steps") -> BaseLayer:
+    async def _place_layer(self, path: str, diff_id: str, digest: str, size: int, variant: str = "") -> BaseLayer:
         stamp = await asyncio.to_thread(place_blob, self._layout, path, digest)
         await self._index.layers.put(
-            LayerRecord(key=f"{kind}:{diff_id}", diff_id=diff_id, digest=digest, size=size, stamp=stamp)
+            LayerRecord(key=f"steps:{diff_id}{variant}", diff_id=diff_id, digest=digest, size=size, stamp=stamp)
         )
         return BaseLayer(diff_id=diff_id, digest=digest, size=size, media_type=OCI_LAYER_GZIP, stored=True)

@@ -30,6 +30,7 @@ from roost.daemon.bundles.tar_writer import write_bundle
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.jobs.holds import LAYERS
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.planning.locking import find_or_solve_lock
 from roost.daemon.planning.planner import Planner
@@ -59,13 +60,21 @@ class BundleExporter:
     """Writes bundles."""
 
     def __init__(
-        self, store: Store, engines: Engines, resolver: EnvironmentResolver, planner: Planner, builds: Builds
+        self,
+        store: Store,
+        engines: Engines,
+        resolver: EnvironmentResolver,
+        planner: Planner,
+        builds: Builds,
+        on_cached: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_cached`` is called when files have come into the caches."""
         self._store = store
         self._engines = engines
         self._resolver = resolver
         self._planner = planner
         self._builds = builds
+        self._on_cached = on_cached
         self._pythons = PythonEnvironments(store, engines, planner)
 
     async def export(self, request: BundleExportRequest, publish: Callable[[Message], None]) -> BundleResult:
@@ -84,10 +93,20 @@ class BundleExporter:
                 else:
                     warnings.append(_python_warning(each, each.lock.provider))
         async with AsyncExitStack() as stack:
-            if any(each.lock.conda for each in selected):
-                await stack.enter_async_context((await self._engines.conda()).hold_cache())
+            for each in selected:
+                await self._hold(each, stack)
+            stack.callback(self._on_cached)
             folder = await stack.enter_async_context(self._staging_folder())
             return await self._write(request.output, selected, folder, publish, warnings)
+
+    async def _hold(self, each: _Selected, stack: AsyncExitStack) -> None:
+        """Let nothing be collected that the bundle needs, until it is written."""
+        if each.lock.conda:
+            await stack.enter_async_context((await self._engines.conda()).hold_packages(each.lock.conda))
+        if each.lock.wheels:
+            await stack.enter_async_context((await self._engines.pip()).hold_wheels(each.lock.wheels))
+        if each.targeted.is_image:
+            await stack.enter_async_context(self._engines.holds.hold([LAYERS]))
 
     # ---------------------------------------------------------------- which lock
     async def _select(

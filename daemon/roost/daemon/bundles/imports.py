@@ -31,6 +31,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.engine import choose_for_lock
 from roost.daemon.engines.host_python.errors import NoInterpreterError
 from roost.daemon.jobs.events import Events
+from roost.daemon.jobs.holds import EVERYTHING
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.planning.planner import Planner
@@ -65,7 +66,9 @@ class BundleImporter:
         builds: Builds,
         events: Events,
         launches: LaunchFolder,
+        on_cached: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_cached`` is called when files have come into the caches."""
         self._store = store
         self._engines = engines
         self._resolver = resolver
@@ -73,6 +76,7 @@ class BundleImporter:
         self._builds = builds
         self._events = events
         self._launches = launches
+        self._on_cached = on_cached
 
     async def import_bundle(self, request: BundleImportRequest, publish: Callable[[Message], None]) -> BundleResult:
         """Use a bundle. Raises BundleInvalidError and the other errors of bundles, and StoreFullError."""
@@ -83,7 +87,7 @@ class BundleImporter:
         stage = os.path.join(self._store.layout.stage, f"bundle-{secrets.token_hex(6)}")
         async with AsyncExitStack() as stack:
             # While they wait for their row in the index, no collection may take the files away again.
-            await stack.enter_async_context((await self._engines.conda()).hold_cache())
+            await stack.enter_async_context(self._engines.holds.hold([EVERYTHING]))
             try:
                 await self._unpack(file, stage, progress)
                 trusted = await self._check(file.index, stage)
@@ -92,6 +96,7 @@ class BundleImporter:
                 recorded = await self._record(file.index, trusted, request.path)
             finally:
                 file.close()
+                self._on_cached()
                 await asyncio.shield(asyncio.to_thread(remove_tree, stage))
         progress.finish("publish")
         warnings = await self._provide_pythons(trusted, recorded)

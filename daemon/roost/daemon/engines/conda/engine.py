@@ -53,7 +53,7 @@ from roost.model.errors import CodedError
 from roost.model.locks.lock import CondaPackage
 from roost.model.syntax.urls import strip_credentials
 from roost.store.cancellation import finish_thread_despite_cancel
-from roost.store.index.cache_keys import conda_key
+from roost.store.index.cache_keys import conda_key, file_key
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -313,7 +313,8 @@ class CondaEngine:
         self, packages: Iterable[CondaPackage], *, and_others: bool = False
     ) -> AbstractAsyncContextManager[None]:
         """While it is held, none of ``packages`` (``and_others``: none at all) is removed from the cache."""
-        keys = [conda_key(f"{each.name}-{each.version}-{each.build}") for each in packages]
+        names = [(f"{each.name}-{each.version}-{each.build}", each.sha256) for each in packages]
+        keys = [key for name, sha256 in names for key in (conda_key(name), file_key(sha256))]
         return self._holds.hold([*keys, EVERYTHING] if and_others else keys)
 
     async def repair_cache(self, packages: Sequence[CondaPackage]) -> list[str]:

@@ -46,7 +46,14 @@ async def export_bundle(call: Call[BundleExportRequest]) -> web.StreamResponse:
     from roost.daemon.bundles.session import stream_bundle
 
     services = call.app[SERVICES]
-    exporter = BundleExporter(services.store, services.engines, services.resolver, services.planner, services.builds)
+    exporter = BundleExporter(
+        services.store,
+        services.engines,
+        services.resolver,
+        services.planner,
+        services.builds,
+        services.ledger.request_comparison,
+    )
     return await send_messages(call.request, stream_bundle(partial(exporter.export, call.body), "export"))
 
 
@@ -63,6 +70,7 @@ async def import_bundle(call: Call[BundleImportRequest]) -> web.StreamResponse:
         services.builds,
         services.events,
         services.launches,
+        services.ledger.request_comparison,
     )
     return await send_messages(call.request, stream_bundle(partial(importer.import_bundle, call.body), "import"))
 
