@@ -200,8 +200,19 @@ async def _serve(
         await listener.close()
         await lifecycle.run_hooks(config.daemon.stop_timeout_seconds)
         await runner.cleanup()
+        if lifecycle.reason == "idle":  # nobody waits
+            await _rewrite_index(store)
     finally:
         listener.remove()
+
+
+async def _rewrite_index(store: Store) -> None:
+    """Write the index of an older version anew, once, so that it can shrink. A failure is tried again next time."""
+    try:
+        if await store.index.database.rewrite():
+            log.info("The index was written anew: its free pages can go back to the disk from now on")
+    except CodedError as error:
+        log.warning("The index was not written anew: %s", error.message)
 
 
 def _limit_stop(timeout: float) -> None:

@@ -35,8 +35,11 @@ from roost.daemon.leases.leases import ClientLeases
 from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.planning.planner import Planner
 from roost.daemon.prebuilding.prebuilds import Prebuilds
+from roost.daemon.prefixes import idle_check
 from roost.daemon.prefixes.adoption import Adoption
 from roost.daemon.prefixes.builds import PrefixBuilds
+from roost.daemon.prefixes.idle_check import IdleVerification
+from roost.daemon.retention import ages, compaction, index_copy
 from roost.daemon.runs.runs import Runs
 from roost.daemon.watch.driver import WatchDriver
 from roost.daemon.watch.news import DAY_SECONDS, NEWS_WORK, WatchNews
@@ -128,6 +131,7 @@ def create_services(
     idle_work = IdleWork(store.index.upkeep, lifecycle, lambda: source.config.daemon.idle_work_seconds)
     idle_work.register(IDLE_WORK, EVERY_SECONDS, collections.run_idle)
     idle_work.register("cache-inventory", INVENTORY_SECONDS, ledger.take_inventory)
+    _register_upkeep(idle_work, store, source, prefixes, engines)
     resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers)
     prebuilds = Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables)
     curated = CuratedVersions(store, engines, events, launches)
@@ -184,3 +188,14 @@ def _create_watches(
     saver = WatchSaver(store.index.watches)
     driver = WatchDriver(reader, prebuilds, events, saver, settings)
     return Watches(store.index.watches, driver, saver, lifecycle, settings, store.layout.root)
+
+
+def _register_upkeep(
+    idle_work: IdleWork, store: Store, config: ConfigSource, prefixes: PrefixBuilds, engines: Engines
+) -> None:
+    """Register what the daemon does for the root itself while nobody wants anything of it."""
+    idle_work.register(ages.AGES, ages.EVERY_SECONDS, ages.AgeLimits(store, config).run)
+    idle_work.register(compaction.COMPACTION, compaction.EVERY_SECONDS, compaction.Compaction(store.index).run)
+    idle_work.register(index_copy.INDEX_COPY, index_copy.EVERY_SECONDS, index_copy.IndexCopy(store.layout).run)
+    verification = IdleVerification(store, prefixes, engines.workers, config)
+    idle_work.register(idle_check.IDLE_CHECK, idle_check.EVERY_SECONDS, verification.run)

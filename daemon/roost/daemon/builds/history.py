@@ -84,7 +84,7 @@ def _event_fields(build: BuildRecord) -> dict[str, object]:
 async def write_log(listener: Listener, layout: Layout, build_id: str) -> None:
     """Append every message but progress to the build's log file, one JSON object a line, until the build ends. A log
     that can't be written ends no build."""
-    path = _log_path(layout, build_id)
+    path = build_log_path(layout, build_id)
     async for batch in listener.batches():
         logged = [message for message in batch if message.event not in ("progress", "heartbeat")]
         if not logged:
@@ -97,10 +97,11 @@ async def write_log(listener: Listener, layout: Layout, build_id: str) -> None:
 
 async def read_log(layout: Layout, build_id: str) -> list[Message]:
     """Return the messages in the build's log file; none if there is no file."""
-    return await asyncio.to_thread(_read_log, _log_path(layout, build_id))
+    return await asyncio.to_thread(_read_log, build_log_path(layout, build_id))
 
 
-def _log_path(layout: Layout, build_id: str) -> str:
+def build_log_path(layout: Layout, build_id: str) -> str:
+    """Return the path of the log of a build."""
     return os.path.join(layout.logs, "builds", f"{build_id}.ndjson")
 
 

@@ -24,6 +24,7 @@ from roost.daemon.config.schema import (
     ConfigFile,
     DaemonSettings,
     DockerSettings,
+    HistorySettings,
     NetworkSettings,
     PipSettings,
     RegistriesSettings,
@@ -89,6 +90,10 @@ class Config:
     @property
     def runs(self) -> RunsSettings:
         return self.settings.runs
+
+    @property
+    def history(self) -> HistorySettings:
+        return self.settings.history
 
     @property
     def network(self) -> NetworkSettings:

@@ -192,6 +192,13 @@ class CacheSettings(Section, frozen=True, kw_only=True):
             "file is not mounted, or can't be read."
         ),
     ] = 90.0
+    verify_days: Annotated[
+        NonNegative,
+        Meta(
+            description="Days after which every byte of a prefix is compared again with what was built, one prefix an "
+            "hour while the daemon has nothing to do; 0: never."
+        ),
+    ] = 30.0
 
 
 class BuildsSettings(Section, frozen=True, kw_only=True):
@@ -222,6 +229,24 @@ class RunsSettings(Section, frozen=True, kw_only=True):
             "Needs a file system that can punch holes (ext4, XFS, Btrfs, tmpfs, ZFS); on others there is no bound.",
         ),
     ] = 200_000_000
+
+
+class HistorySettings(Section, frozen=True, kw_only=True):
+    """`[history]`: how long records of the past are stored. Runs, versions and locks stay for ever."""
+
+    build_days: Annotated[
+        NonNegative, Meta(description="Days for which builds that ended are recorded, with their logs; 0: for ever.")
+    ] = 180.0
+    definition_days: Annotated[
+        NonNegative,
+        Meta(
+            description="Days after which a definition is forgotten that no run, version, build, image, lease or lock "
+            "refers to; 0: never."
+        ),
+    ] = 90.0
+    log_days: Annotated[
+        NonNegative, Meta(description="Days for which rotated logs of the daemon are stored; 0: as `log_files` says.")
+    ] = 90.0
 
 
 class NetworkSettings(Section, frozen=True, kw_only=True):
@@ -345,6 +370,7 @@ class ConfigFile(Section, frozen=True, kw_only=True):
     cache: CacheSettings = CacheSettings()
     builds: BuildsSettings = BuildsSettings()
     runs: RunsSettings = RunsSettings()
+    history: HistorySettings = HistorySettings()
     network: NetworkSettings = NetworkSettings()
     credentials: Annotated[
         dict[str, HostCredentials],

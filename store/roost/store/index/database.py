@@ -25,12 +25,15 @@ from roost.store.index.packages import fill_contents
 from roost.store.migrations.copies import copy_removed, put_back
 from roost.store.migrations.examination import damaged_error, translate_sqlite_error
 from roost.store.migrations.runner import check_schema, migrate
+from roost.store.migrations.schema import INCREMENTAL
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _BUSY_MILLISECONDS = 10_000
 _CACHE_KIB = 8_192
+_LARGEST_REWRITE = 2 * 10**9
+"""Bytes. A larger index is not written anew: its free pages are used again, and it does not shrink."""
 
 
 class Database:
@@ -100,6 +103,19 @@ class Database:
         """As ``read``, on a connection of its own, for queries that may take longer."""
         return await _run_on_thread(self._scanner, self.path, _read_snapshot, _bind(query, *args, **kwargs))
 
+    async def checkpoint(self) -> None:
+        """Write the WAL into the file without holding up readers and writers, and then truncate it."""
+        await _run_on_thread(self._scanner, self.path, _checkpoint_passively)
+        await _run_on_thread(self._writer, self.path, _checkpoint)
+
+    async def rewrite(self) -> bool:
+        """Write an index of an older roost anew, once, so that its free pages can go back to the disk from then on.
+        Takes seconds for a gigabyte, in which nothing else can be written. Return whether that was needed.
+
+        Raises: StoreFullError, StoreError; the index is as before.
+        """
+        return await _run_on_thread(self._writer, self.path, _rewrite, self.path)
+
 
 class _RowUnreadableError(Exception):
     """Becomes IndexDamagedError where the path of the index is known."""
@@ -155,6 +171,22 @@ def _checkpoint(connection: sqlite3.Connection) -> bool:
     return not busy
 
 
+def _checkpoint_passively(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
+def _rewrite(connection: sqlite3.Connection, path: str) -> bool:
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == INCREMENTAL:
+        return False
+    size, disk = os.path.getsize(path), os.statvfs(os.path.dirname(path))
+    if size > _LARGEST_REWRITE or disk.f_bavail * disk.f_frsize < 3 * size:  # in the WAL, and in a temporary file
+        return False
+    connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+    connection.execute("VACUUM")
+    operation("commit", "rewrite")
+    return True
+
+
 def _run_transaction(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T], name: str) -> T:
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -189,6 +221,7 @@ def _set_up_connection(connection: sqlite3.Connection) -> None:
     connection.row_factory = sqlite3.Row
     for pragma in (
         f"busy_timeout = {_BUSY_MILLISECONDS}",
+        f"auto_vacuum = {INCREMENTAL}",  # of a new file only
         "journal_mode = WAL",
         "synchronous = FULL",  # a commit is on the disk before anything reports it
         "foreign_keys = ON",

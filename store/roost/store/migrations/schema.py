@@ -14,6 +14,9 @@ import sqlite3
 from roost.store.migrations.released import FIFTH, FIRST, FOURTH, SECOND, SIXTH, THIRD
 
 SCHEMA_VERSION = 7
+INCREMENTAL = 2
+"""``auto_vacuum`` of an index whose free pages go back to the disk some at a time (sqlite.org/pragma.html). Indexes of
+older versions have none until they are written anew."""
 
 _SEVENTH = """
 -- Watched files and folders: see watches.py. `origin` is `added` (by `watch add`) or `used` (by a run, build or plan).

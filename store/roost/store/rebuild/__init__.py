@@ -6,5 +6,5 @@ be damaged), ``rows`` (whether a row is what was written; pure), ``filling`` (th
 
 May import ``index``, ``migrations``, ``disk`` and ``roost.model``.
 
-Doors: rebuild.
+Doors: copying, rebuild.
 """

@@ -37,7 +37,7 @@ from roost.store.index.tables.history import append_event
 from roost.store.migrations.copies import find_copies
 from roost.store.migrations.examination import REBUILT_END
 from roost.store.migrations.runner import Query, run_migrations
-from roost.store.migrations.schema import SCHEMA_VERSION
+from roost.store.migrations.schema import INCREMENTAL, SCHEMA_VERSION
 from roost.store.rebuild.contents import (
     Compare,
     restore_base_layers,
@@ -165,6 +165,7 @@ def _fill(
     os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
         connection.row_factory = sqlite3.Row
+        connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         # A file that was cut is begun again; but rows that refer to nothing have to be taken back.
         connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
         connection.execute("PRAGMA synchronous = OFF")
