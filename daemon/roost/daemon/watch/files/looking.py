@@ -12,7 +12,7 @@ import selectors
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
@@ -96,12 +96,13 @@ class LookThread(threading.Thread):
         """Take notices and look, until ``stop``."""
         for descriptor in (self._wake_reader, self._mount_notices.descriptor, self._clock_notices.descriptor):
             self._register(descriptor)
+        self._watches.read_mounts()
         self._watches.open()
         self._register(self._watches.descriptor)
         while not self._is_stopping:
             try:
-                self._selector.select(self._choose_timeout(time.monotonic()))
-                self._take_system_notices(time.monotonic())
+                ready = self._selector.select(self._choose_timeout(time.monotonic()))
+                self._take_system_notices({key.fd for key, _ in ready}, time.monotonic())
                 self._take_notices()
                 self._serve_requests()
                 self._look_at_next()
@@ -130,13 +131,13 @@ class LookThread(threading.Thread):
 
     # Notices
 
-    def _take_system_notices(self, now: float) -> None:
-        if self._mount_notices.take() and self._mounts_due is None:
+    def _take_system_notices(self, ready: Set[int], now: float) -> None:
+        if self._mount_notices.descriptor in ready and self._mounts_due is None:
             self._mounts_due = now + MOUNTS_DELAY_SECONDS
         if self._mounts_due is not None and now >= self._mounts_due:
             self._mounts_due = None
             self._turn(self._watches.read_mounts())
-        if self._clock_notices.take_sleep():
+        if self._clock_notices.descriptor in ready and self._clock_notices.take_sleep():
             log.info("The machine was suspended: all watched files are looked at")
             self._look_at_everything()
         if self._recovery_due is not None and now >= self._recovery_due:

@@ -14,7 +14,7 @@ from roost.daemon.watch.files.folder_watches import EXHAUSTED, FolderWatches, Wa
 from roost.daemon.watch.files.linked_files import LinkedFiles
 from roost.daemon.watch.files.meaning import Meaning, interpret
 from roost.daemon.watch.files.methods import WatchMethod
-from roost.daemon.watch.files.mounts import MountTable, find_changed_points, is_below
+from roost.daemon.watch.files.mounts import NO_MOUNTS, MountTable, find_changed_points, is_below
 from roost.daemon.watch.files.trails import list_chain, trace
 from roost.store.disk.inotify import Inotify
 
@@ -32,7 +32,7 @@ class PathWatches:
 
     def __init__(self, find_mounts: Callable[[], MountTable]) -> None:
         self._find_mounts = find_mounts
-        self._mounts = find_mounts()
+        self._mounts = NO_MOUNTS
         self._tree = FolderTree()
         self._remotes: dict[str, str] = {}
         """Mount points at which the walk to a path ended."""

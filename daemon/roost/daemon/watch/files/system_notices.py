@@ -48,7 +48,10 @@ def measure_sleep() -> float:
 
 
 class MountNotices:
-    """A ``descriptor`` that is readable after mounts have changed; -1 if the system has none."""
+    """A ``descriptor`` that is reported as readable once after mounts have changed; -1 if the system has none.
+
+    The kernel forgets that they have changed when it is asked, so that the report of a selector is all there is.
+    """
 
     def __init__(self) -> None:
         self._file = self.descriptor = -1
@@ -59,10 +62,6 @@ class MountNotices:
             self._poll = select.epoll()  # the file itself is always readable
             self._poll.register(self._file, select.EPOLLPRI)
             self.descriptor = self._poll.fileno()
-
-    def take(self) -> bool:
-        """Return whether mounts have changed since the last call."""
-        return self.descriptor >= 0 and bool(self._poll.poll(0))
 
     def close(self) -> None:
         """Release the descriptors."""
@@ -75,10 +74,10 @@ class MountNotices:
 class ClockNotices:
     """A ``descriptor`` that is readable after a clock has jumped; -1 if the system has none."""
 
-    def __init__(self, measure: Callable[[], float] = measure_sleep) -> None:
+    def __init__(self, measure: Callable[[], float] | None = None) -> None:
         self.descriptor = -1
-        self._measure = measure
-        self._slept = measure()
+        self._measure = measure or measure_sleep
+        self._slept = self._measure()
         if sys.platform == "linux":
             self._libc = ctypes.CDLL(None, use_errno=True)
             self.descriptor = self._libc.timerfd_create(_CLOCK_REALTIME, _TFD_FLAGS)
