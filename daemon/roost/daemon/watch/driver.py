@@ -121,6 +121,7 @@ class WatchDriver:
         self._tasks = BackgroundTasks()
         self._news: deque[tuple[str, dict[str, object]]] = deque()
         self._is_announcing = False
+        self._is_config_watched = False
         self._moved = asyncio.Event()
         self._is_stopped = False
         prebuilds.listen(self._on_report)
@@ -244,16 +245,13 @@ class WatchDriver:
         if await asyncio.to_thread(has_changed, closure.stamps):
             self.on_files({watch.id})
 
-    async def watch_config(self) -> None:
-        """Watch the config file."""
-        assert self.files is not None
-        if os.path.isabs(self._reader.config):
-            await self.files.watch(CONFIG_OWNER, [self._reader.config])
-
     async def watch_paths(self, watch: WatchedDefinition, closure: Closure) -> bool:
         """Watch these inputs of ``watch``; return whether they are others than before. The config file has an owner of
         its own: thousands depend on it."""
         assert self.files is not None
+        if not self._is_config_watched and os.path.isabs(self._reader.config):  # not before anything is watched
+            self._is_config_watched = True
+            await self.files.watch(CONFIG_OWNER, [self._reader.config])
         paths = [path for path in closure.stamps if path != self._reader.config]
         digest = hash(frozenset(paths)) or 1
         if watch.paths == digest:

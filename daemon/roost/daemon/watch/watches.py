@@ -99,7 +99,6 @@ class Watches:
         except CodedError as error:
             log.warning("The watches of the index could not be read: %s", error.message)
             return
-        await self._driver.watch_config()
         for start in range(0, len(records), BATCH):
             await self._take_up(records[start : start + BATCH])
         self._trim()
