@@ -21,6 +21,7 @@ OWN_FILES = {
     "roost.daemon.engines.docker.archive": "layers in the store, and files unpacked to stage/",
     "roost.daemon.engines.docker.building.buildx": "files that it wrote to stage/",
     "roost.daemon.engines.uv.prefix": "prefixes",
+    "roost.daemon.engines.uv.unpacked.removal": "pointers in the cache of uv",
     "roost.daemon.engines.uv.wheels": "records of stored wheels",
     "roost.daemon.gc.projects": "/etc/fstab",
     "roost.daemon.integrity.trees": "manifests",

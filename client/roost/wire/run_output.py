@@ -18,7 +18,9 @@ import os
 import threading
 from typing import IO, NamedTuple
 
-OUTPUT, CUT = "output", "output.cut"
+OUTPUT, CUT, REMOVED = "output", "output.cut", "output.removed"
+REMOVED_LINE = b"[roost: the output of this run was removed to free space (cache.output_days)]\n"
+"""What a reader gets in place of an output that has a file ``output.removed`` beside its name."""
 LOOK_SECONDS = 1.0
 _PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01
 """``FALLOC_FL_PUNCH_HOLE`` and ``FALLOC_FL_KEEP_SIZE`` of ``<linux/falloc.h>``."""

@@ -30,6 +30,7 @@ from roost.store.disk.layer_files import digest_of_blob
 from roost.store.disk.layout import Layout
 from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
+from roost.wire.run_output import REMOVED
 
 _FILE_KINDS: tuple[CacheKind, ...] = ("layer", "shared-layer", "output")
 """Kinds that are one file, which nothing maps."""
@@ -90,6 +91,8 @@ class CacheRemover:
     def _rename(self, item: CacheItem) -> str | Kept:
         path = os.path.join(self._layout.root, item.id)
         self._claims.detach(item)
+        if item.kind == "output":
+            _mark_removed(path)
         failpoint("collect.detached")
         try:
             moved = move_to_trash(path, self._layout.trash)
@@ -120,3 +123,9 @@ class CacheRemover:
 
     async def _reap_in_worker(self, path: str, shrinks: bool) -> int:
         return await self._workers.run(REAP, ReapRequest(path=path, shrinks=shrinks))
+
+
+def _mark_removed(output: str) -> None:
+    """Leave a mark beside the output of a run: `roost runs logs` says what became of it."""
+    with suppress(OSError), open(os.path.join(os.path.dirname(output), REMOVED), "wb"):
+        pass

@@ -22,7 +22,7 @@ from roost.model.errors import StoreError
 from roost.model.records import RunRecord
 from roost.store.disk.run_folders import RunExit, open_supervisor, read_outcome
 from roost.wire.installation import isolated_command
-from roost.wire.run_output import OUTPUT, describe_cut, read_cut
+from roost.wire.run_output import OUTPUT, REMOVED, REMOVED_LINE, describe_cut, read_cut
 from roost.wire.runs import Launch, RunRequest, RunUpdate
 
 log = logging.getLogger(__name__)
@@ -231,6 +231,8 @@ def _read_at(folder: str, offset: int) -> tuple[bytes, int]:
             file.seek(offset)
             chunk = file.read(limit)
     except FileNotFoundError:
+        if offset == 0 and os.path.exists(os.path.join(folder, REMOVED)):
+            return REMOVED_LINE, 1
         return b"", offset
     now = read_cut(folder)
     if now != cut and now is not None and offset < now.end and offset + len(chunk) > now.start:

@@ -16,12 +16,14 @@ from roost.daemon.caches.ledger import CacheLedger
 from roost.daemon.caches.remover import CacheRemover
 from roost.daemon.engines.uv.unpacked.removal import lock_cache
 from roost.daemon.jobs.holds import CONDA_INDEX, LAYERS, Holds
+from roost.daemon.runs.processes import _read_at
 from roost.model.caches import CacheItem, Kept
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
 from roost.model.records import BaseLayer, BaseRecord, LayerRecord
 from roost.store.disk.removal import delete_counting
 from roost.store.store import Store
+from roost.wire.run_output import REMOVED_LINE
 
 SHA = "ab" * 32
 PACKAGE = "packages/conda/packages/six-1.17-0"
@@ -143,7 +145,9 @@ async def test_what_belongs_to_an_item_goes_with_it_and_nothing_else(bench: Benc
     await bench.remove(WHEEL)
     assert os.listdir(Path(bench.root, POINTER).parent) == ["2.0-py3-none-any.http"]
     await bench.remove("runs/r1/output")
-    assert sorted(os.listdir(Path(bench.root, "runs/r1"))) == ["exit"]
+    assert sorted(os.listdir(Path(bench.root, "runs/r1"))) == ["exit", "output.removed"]
+    assert _read_at(str(Path(bench.root, "runs/r1")), 0) == (REMOVED_LINE, 1)
+    assert _read_at(str(Path(bench.root, "runs/r1")), 1) == (b"", 1)
 
 
 @pytest.mark.parametrize("item_id", [PACKAGE, WHEEL, BYTECODE])
