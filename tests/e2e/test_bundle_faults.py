@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,6 +18,8 @@ from roost.daemon.bundles.format import create_index
 from roost.daemon.bundles.tar_reader import BundleFile
 from roost.daemon.bundles.tar_writer import write_bundle
 from roost.model.locks.lock import Lock
+from roost.store.disk.file_ops import remove_tree
+from roost.store.store import Store
 
 Change = Callable[[BundledEnvironment], BundledEnvironment]
 
@@ -150,6 +153,31 @@ def test_a_package_that_is_gone_is_named(roost: Roost, pip_index: PipIndex) -> N
         f"greet 1.0 is no longer available: there is nothing at {pip_index.origin}/files/greet-1.0-py3-none-any.whl",
     )
     assert not (roost.folder / "b.roost").exists()
+
+
+def test_what_was_collected_is_exported_from_its_lock(roost: Roost, other: Roost, pip_index: PipIndex) -> None:
+    pip_index.wheel("greet", "1.0")
+    roost.write("requirements.txt", "greet\n")
+    built = roost.json("build")["build"]
+    roost.ok("daemon", "stop")
+    asyncio.run(collect(roost, built["artifacts"][0]["id"]))
+    pip_index.wheel("greet", "2.0")
+    exported = roost.json("cache", "bundle", "export", "-o", "b.roost")
+    assert exported["environments"][0]["lock_digest"] == built["lock_digest"]
+    assert roost.json("cache", "df")["artifacts"] == [], "it was not built for that"
+    pip_index.files.clear()
+    other.ok("cache", "bundle", "import", str(roost.folder / "b.roost"))
+    assert other.json("build", "-f", str(roost.folder))["build"]["lock_digest"] == built["lock_digest"]
+
+
+async def collect(roost: Roost, artifact: str) -> None:
+    """Delete a prefix and all that uv has cached for it."""
+    store = await Store.open(str(roost.root))
+    try:
+        assert await store.artifacts.delete(artifact)
+    finally:
+        await store.close()
+    remove_tree(str(roost.root / "wheels"))
 
 
 def test_what_is_of_use_here_only_is_refused(roost: Roost, pip_index: PipIndex) -> None:

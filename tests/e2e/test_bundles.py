@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.offline import OfflineRoost
-from tests.support.pip_index import PipIndex, sdist_bytes
+from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
 from tests.support.roost_process import Roost
 
 
@@ -79,3 +79,30 @@ def test_python_comes_along(own_conda_roost: Roost, offline: OfflineRoost, pip_i
     code = "import greet, sys; print(greet.value, sys.version_info[:2])"
     assert offline.ok("run", "python", "-c", code, cwd=project) == "1.0 (3, 12)\n"
     assert offline.json("cache", "df")["artifacts"]
+
+
+def test_every_kind_of_wheel_comes_along(roost: Roost, offline: OfflineRoost, pip_index: PipIndex) -> None:
+    """From an index, a URL, a file, an sdist and a folder; in the project, and by name where the project is not."""
+    trace = roost.folder / "trace"
+    pip_index.wheel("greet", "1.0")
+    pip_index.add("made", sdist_bytes("made", "2.0", str(trace)))
+    pip_index.wheel("linked", "3.0")
+    name, content = wheel_bytes("given", "4.0")
+    (roost.folder / name).write_bytes(content)
+    for path, text in backend_files("foldered", "5.0", str(trace), static=True).items():
+        roost.write(f"foldered/{path}", text)
+    url = f"{pip_index.origin}/files/linked-3.0-py3-none-any.whl"
+    roost.write("requirements.txt", f"greet\nmade\nlinked @ {url}\n./{name}\n./foldered\n")
+    roost.json("cache", "bundle", "export", "-o", "b.roost")
+    traces = trace.read_text()
+    (environment,) = offline.json("cache", "bundle", "import", "b.roost")["environments"]
+    code = "import foldered as f, given as g, greet, linked as l, made as m\n"
+    code += "print(greet.value, m.value, l.value, g.value, f.value)"
+    assert offline.ok("run", "python", "-c", code) == "1.0 2.0 built 3.0 4.0 5.0 built\n"
+    elsewhere = roost.folder / "elsewhere"
+    elsewhere.mkdir()
+    reference = f"{environment['name']}:{environment['version']}"
+    assert offline.ok("exec", "-e", reference, "--", "python", "-c", code, cwd=elsewhere).startswith("1.0 2.0")
+    assert trace.read_text() == traces
+    again = offline.json("cache", "bundle", "export", "-e", reference, "-o", "again.roost")
+    assert again["files"] == 5, "without a network: everything is here as a file"

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.support.roost_process import ROOST
 
 from roost.store.disk.file_ops import remove_tree
@@ -30,7 +31,10 @@ class OfflineRoost:
             text=True,
         )
         assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == "ready\n"
+        if self._holder.stdout.readline() != "ready\n":
+            if os.environ.get("ROOST_TEST_REQUIRE_ALL") == "1":
+                pytest.fail("ROOST_TEST_REQUIRE_ALL=1 and no right to make a network namespace")
+            pytest.skip("no right to make a network namespace")
 
     @property
     def environ(self) -> dict[str, str]:

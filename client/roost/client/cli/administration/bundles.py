@@ -69,6 +69,9 @@ def import_command(context: Context) -> int:
         return 0
     _print_environments(context, result)
     context.print(result["digest"])
+    origins = sorted({origin for each in result["environments"] for origin in each.get("origins", [])})
+    if origins:
+        context.note(f"by its locks, the packages come from {', '.join(origins)}; nobody was asked whether they do")
     return 0
 
 
