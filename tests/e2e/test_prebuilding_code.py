@@ -80,24 +80,25 @@ def forget_wheels(parts: Prebuilding) -> None:
     remove_tree(f"{parts.services.store.layout.wheels}/built")
 
 
-@pytest.mark.parametrize("requires", [None, ()], ids=["metadata by its code", "static metadata"])
 async def test_an_sdist_waits_until_its_very_content_was_built_here(
-    parts: Prebuilding, pip_index: PipIndex, trace: Trace, requires: tuple[str, ...] | None
+    parts: Prebuilding, pip_index: PipIndex, trace: Trace
 ) -> None:
-    pip_index.add("odd", sdist_bytes("odd", "1.0", str(trace.path), requires=requires))
+    pip_index.add("odd", sdist_bytes("odd", "1.0", str(trace.path)))
+    pip_index.add("static", sdist_bytes("static", "1.0", str(trace.path), requires=()))
     pip_index.wheel("greet", "1.0")
     await check_waits(parts, "odd", "build-backend", "odd-1.0.tar.gz")
+    await check_waits(parts, "static", "build-backend", "static-1.0.tar.gz")
     assert trace.count == 0
     await parts.build("odd")
-    assert trace.count > 0
     before = trace.count
+    assert before > 0
     await check_ready(parts, "odd\ngreet")
     assert trace.count == before  # its wheel is stored
     forget_wheels(parts)
-    await check_ready(parts, "greet\nodd")
-    assert trace.count > before
+    await check_ready(parts, "greet==1.0\nodd")
+    assert trace.count > before  # its content is known
     before = trace.count
-    pip_index.add("odd", sdist_bytes("odd", "1.1", str(trace.path), requires=requires))
+    pip_index.add("odd", sdist_bytes("odd", "1.1", str(trace.path)))
     await check_waits(parts, "odd\ngreet==1.0", "build-backend", "odd-1.1.tar.gz")
     assert trace.count == before
 
@@ -122,8 +123,7 @@ def write_project(folder: Path, name: str, trace: Trace, *, static: bool = True)
     return project
 
 
-@pytest.mark.parametrize("line", ["./proj", "-e ./proj"])
-@pytest.mark.parametrize("static", [True, False], ids=["static metadata", "metadata by its code"])
+@pytest.mark.parametrize(("line", "static"), [("./proj", True), ("-e ./proj", True), ("-e ./proj", False)])
 async def test_a_folder_waits_until_it_was_built_here_as_it_is(
     parts: Prebuilding, pip_index: PipIndex, short_folder: Path, trace: Trace, line: str, static: bool
 ) -> None:
@@ -176,8 +176,6 @@ async def test_a_commit_is_not_even_checked_out(
     before = trace.count
     assert before > 0
     await check_ready(parts, f"proj @ git+file://{project}@{commit}\ngreet")
-    forget_wheels(parts)
-    await check_ready(parts, f"greet\nproj @ git+file://{project}@main")
     (project / "more.txt").write_text("more")
     for command in (["add", "-A"], ["commit", "-qm", "second"]):
         subprocess.run([*git, "-c", "core.hooksPath=/nonexistent", *command], check=True)
@@ -249,6 +247,11 @@ async def test_no_code_of_conda_packages_runs_while_wheels_are_installed(
     python = f"{prefix.path}/bin/python"
     found = subprocess.run([python, "-c", "import greet; print(greet.value)"], capture_output=True, text=True)
     assert (found.stdout, trace.count > 0) == ("1.0\n", True)
+    before = trace.count
+    script = f"echo ran >> {trace.path}\n"
+    pip_index.add("data", wheel_with_data("data", {"etc/conda/activate.d/data.sh": script}))
+    await check_waits(parts, conda("python", pip="data"), "activation-script", "data 1.0")
+    assert trace.count == before
 
 
 @pytest.mark.parametrize("files", [{"lib/python3.99/os.py": ""}, {"bin/python": ""}, {"lib/python399.zip": ""}])
@@ -277,20 +280,11 @@ def wheel_with_data(name: str, files: dict[str, str]) -> tuple[str, bytes]:
     return file_name, buffer.getvalue()
 
 
-async def test_what_wheels_put_into_the_place_of_scripts_and_python_waits(
-    parts: Prebuilding, pip_index: PipIndex, conda_packages: Path, trace: Trace
+async def test_a_wheel_in_the_place_of_a_virtual_environments_config_waits(
+    parts: Prebuilding, pip_index: PipIndex
 ) -> None:
-    clone(conda_packages, Path(parts.services.store.layout.packages))
-    writes = f"#!/bin/sh\necho ran >> {trace.path}\n"
-    pip_index.add("data", wheel_with_data("data", {"etc/conda/activate.d/data.sh": writes}))
     pip_index.add("home", wheel_with_data("home", {"pyvenv.cfg": "home = /nonexistent\n"}))
-    await check_waits(parts, conda("python", pip="data", channels="conda-forge"), "activation-script", "data 1.0")
     await check_waits(parts, "home", "interpreter-file", "home 1.0")
-    assert trace.count == 0
-    await parts.build(conda("python", pip="data", channels="conda-forge"))
-    assert trace.count > 0
-    pip_index.wheel("greet", "1.0")
-    await check_ready(parts, conda("python", pip="data\n    - greet", channels="conda-forge"))
 
 
 @pytest.mark.parametrize("code", ["always"])
