@@ -44,6 +44,17 @@ def add(subparsers: Subparsers) -> None:
     verify = add_command(family, "verify", verify_command, about, "roost cache verify --repair")
     verify.add_argument("--repair", action="store_true", help="repair the caches and rebuild what differs")
     bundles.add(family)
+    about = "Remove everything that roost has stored."
+    purge = add_command(family, "purge", _purge_command, about, "roost cache purge --yes")
+    purge.add_argument("--yes", action="store_true", help="without a question")
+    purge.add_argument("--images", action="store_true", help="also remove the images in the engine that roost made")
+    purge.add_argument("--force", action="store_true", help="although processes run in environments; they go on")
+
+
+def _purge_command(context: Context) -> int:
+    from roost.client.cli.administration.purge import purge_command  # no other command needs it
+
+    return purge_command(context)
 
 
 def usage_command(context: Context) -> int:
