@@ -211,8 +211,8 @@ async def test_a_switch_of_branches_with_1000_files_reports_those_that_differ(wa
     git("checkout", "-qb", "two")
     write("two", range(0, 1000, 2))
     commit()
-    for number in range(1000):
-        await watched.watch(str(number), [str(tmp_path / f"{number % 20}" / f"{number}.yml")])
+    places = {str(number): str(tmp_path / f"{number % 20}" / f"{number}.yml") for number in range(1000)}
+    await asyncio.gather(*(watched.watch(owner, [path]) for owner, path in places.items()))
     await asyncio.to_thread(git, "checkout", "-q", "one")
     await watched.until(*map(str, range(0, 1000, 2)))
     await watched.settle()
