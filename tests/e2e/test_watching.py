@@ -240,6 +240,22 @@ def test_what_was_run_is_watched_from_then_on(shared: Roost, events: EventFollow
     file.write_text("greet==5.0\n")
     wait_ready(shared, events, file, seen)
     assert shared.json("plan", cwd=project)["plans"][0]["action"] == "reuse-prefix"
+    seen, winner = events.seq, project / "roost.toml"  # what the next command would find instead
+    winner.write_text('[pip]\nrequirements = ["greet<4.5"]\n')
+    events.wait("watch-passed-over", since=seen, where=lambda fields: fields["path"] == str(file))
+    wait_ready(shared, events, winner, seen)
+    assert shared.json("plan", cwd=project)["plans"][0]["action"] == "reuse-prefix"
+
+
+def test_a_file_that_was_broken_at_its_first_use_is_watched(
+    shared: Roost, events: EventFollower, project: Path
+) -> None:
+    (project / "requirements.txt").write_text("greet==\n")
+    assert shared.failed(3, "build", cwd=project)["code"] == "requirement-invalid"
+    file = project / "requirements.txt"
+    events.wait("watch-broken", where=lambda fields: fields["path"] == str(file))
+    file.write_text("greet>1\n")
+    wait_ready(shared, events, file, 0)
 
 
 def test_a_paused_watch_builds_nothing_until_it_is_resumed(shared: Roost, events: EventFollower, project: Path) -> None:

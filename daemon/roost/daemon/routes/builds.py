@@ -15,14 +15,15 @@ from roost.daemon.config.dates import parse_as_of
 from roost.daemon.credentials.substitution import registry_credentials
 from roost.daemon.decision.decide import choose_target
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
-from roost.daemon.definitions.resolved import target_definition
+from roost.daemon.definitions.resolved import ResolvedDefinition, target_definition
 from roost.daemon.images.jobs import workspace_location
 from roost.daemon.server.routing import Call, Reply, Route
 from roost.daemon.server.streams import send_messages
 from roost.daemon.services import SERVICES, Services
-from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
+from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
 from roost.model.records import BuildRecord
 from roost.wire.builds import BuildRequest, Message
+from roost.wire.plans import EnvironmentSelector
 
 
 class PageQuery(msgspec.Struct, kw_only=True):
@@ -65,6 +66,15 @@ class BuildOverError(CodedError):
     http_status = 409
 
 
+async def resolve_used(services: Services, selector: EnvironmentSelector, target: str) -> ResolvedDefinition:
+    """Return the definition that a command uses. A file that can't be read is watched, too: it will be mended."""
+    try:
+        return await services.resolver.resolve(selector)
+    except InvalidDefinitionError as error:
+        services.watches.note_failure(selector, target, error)
+        raise
+
+
 async def create_build_job(services: Services, body: BuildRequest) -> BuildJob:
     """Return the job of a request. Raises InvalidRequestError, VariableMissingError, and what ``resolve`` and
     ``parse_as_of`` raise."""
@@ -74,7 +84,7 @@ async def create_build_job(services: Services, body: BuildRequest) -> BuildJob:
             "A new generation and an older one are requested at once",
             hint="Leave out --rebuild and --as-of, or --generation and --lock.",
         )
-    resolved = await services.resolver.resolve(body.what)
+    resolved = await resolve_used(services, body.what, body.target)
     request = Request(
         definition=resolved.definition,
         target=body.target,

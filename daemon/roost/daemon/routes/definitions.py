@@ -8,6 +8,7 @@ from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import ResolvedDefinition, target_definition
 from roost.daemon.locks.solve import describe_unanswered
 from roost.daemon.planning.locking import find_or_solve_lock
+from roost.daemon.routes.builds import resolve_used
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.definition import InputFile
@@ -62,7 +63,7 @@ async def digest_definition(call: Call[DigestRequest]) -> DigestResponse:
 
 async def plan_targets(call: Call[PlanRequest]) -> PlanResponse:
     services, body = call.app[SERVICES], call.body
-    resolved = await services.resolver.resolve(body.what)
+    resolved = await resolve_used(services, body.what, body.targets[0] if body.targets else "auto")
     planned = [await _plan_target(services, resolved, body.what, target, body.solve) for target in body.targets]
     return PlanResponse(
         definition_digest=resolved.digest,

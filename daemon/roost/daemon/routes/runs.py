@@ -21,7 +21,7 @@ from roost.daemon.launch.installers import refuse_installation
 from roost.daemon.launch.plan import LaunchPlan, plan_key
 from roost.daemon.launch.prepare import prefix_changes
 from roost.daemon.planning.planner import PlanWithFacts
-from roost.daemon.routes.builds import FollowQuery, PageQuery
+from roost.daemon.routes.builds import FollowQuery, PageQuery, resolve_used
 from roost.daemon.runs.attach import upgrade_connection
 from roost.daemon.runs.reruns import add_missing_interpreter_hint, check_repeatable, restore_words, warn_of_changes
 from roost.daemon.runs.starts import container_launch, local_launch, with_options
@@ -84,7 +84,7 @@ async def _plan(
     services: Services, selector: EnvironmentSelector, target: str
 ) -> tuple[TargetedDefinition, PlanWithFacts, EnvironmentSelector]:
     """Return the definition for the target, its plan, and ``selector`` with the generation that it means there."""
-    found = await services.resolver.resolve(selector)
+    found = await resolve_used(services, selector, target)
     request = Request(definition=found.definition, target=target, ignore_image=selector.ignore_image)
     resolved = target_definition(found, request)
     selector = await services.resolver.pin(resolved, selector)

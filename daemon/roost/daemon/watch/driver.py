@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from functools import partial
 from typing import Protocol
 
+import msgspec
+
 from roost.daemon.builds.job import BuildJob
 from roost.daemon.config.schema import WatchSettings
 from roost.daemon.jobs.events import Events
@@ -21,7 +23,7 @@ from roost.daemon.jobs.lifecycle import BackgroundTasks
 from roost.daemon.prebuilding.prebuilds import PrebuildReport
 from roost.daemon.watch.closure import Closure, has_changed
 from roost.daemon.watch.files.methods import WatchMethod
-from roost.daemon.watch.reading import DefinitionReader, Reading, describe_error, make_request
+from roost.daemon.watch.reading import DefinitionReader, Reading, WatchSubject, describe_error, make_request
 from roost.daemon.watch.saving import WatchSaver
 from roost.daemon.watch.schedule import Debounce
 from roost.daemon.watch.states import (
@@ -109,6 +111,8 @@ class WatchDriver:
         self.watches: dict[str, WatchedDefinition] = {}
         self.files: FileWatching | None = None
         """Set before anything is watched: it needs ``on_files`` at its creation."""
+        self.on_found: Callable[[WatchSubject], None] = lambda subject: None
+        """Called with what a search leads to now, in place of a watched file."""
         self._reader = reader
         self._prebuilds = prebuilds
         self._events = events
@@ -225,13 +229,14 @@ class WatchDriver:
         if watch.state.removed:
             return
         await self._watch_inputs(watch, reading.closure)
-        found = reading.definition.source.path if reading.definition is not None else None
-        watch.definition = found if found != watch.path else None
+        watch.definition = reading.found if reading.found != watch.path else None
         watch.cut = reading.closure.cut
         self._saver.mark(watch, reading.closure)
         if reading.definition is None:
             assert reading.fault is not None
             self.feed(watch, reading.fault)
+            if reading.fault.phase == "passed-over" and reading.found is not None:
+                self.on_found(msgspec.structs.replace(watch.subject, path=reading.found))
             return
         self.feed(watch, ContentRead(reading.definition.digest))
         if self._looks and self._looks[-1] == (watch.id, False):  # the plan that follows needs no second reading

@@ -53,6 +53,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     closure: Closure
     definition: TargetedDefinition | None = None
     fault: Unreadable | None = None
+    found: str | None = None
+    """The environment file that was read, which may be another one than the watched path."""
 
 
 class DefinitionReader:
@@ -77,7 +79,8 @@ class DefinitionReader:
                 definition, error = None, as_coded_error(failure)
             closure = await asyncio.to_thread(find_closure, subject.path, files, resolved, error, self.config)
             fault = await asyncio.to_thread(_find_fault, subject, definition, error)
-        return Reading(closure=closure, definition=None if fault else definition, fault=fault)
+        found = resolved.source.path if resolved is not None else None
+        return Reading(closure=closure, definition=None if fault else definition, fault=fault, found=found)
 
     async def plan(self, subject: WatchSubject, definition: TargetedDefinition) -> Planned:
         """Return whether the environment is ready. Never raises an error of planning."""

@@ -6,6 +6,7 @@ A request costs one look into a table; what is new is passed on in batches, a wh
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,9 @@ from roost.daemon.caller.current import caller_variables
 from roost.daemon.caller.variables import without_secrets
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.watch.reading import WatchSubject
+from roost.model.errors import InvalidDefinitionError
+from roost.store.sources.discover import SEARCHED_NAMES
+from roost.store.sources.files import resolve_path
 from roost.wire.plans import EnvironmentSelector
 
 DELAY_SECONDS = 1.0
@@ -29,7 +33,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     """The last use of an environment file."""
 
     subject: WatchSubject
-    digest: str
+    digest: str | None
+    """``None`` if the file could not be read."""
     ready: bool | None
     """Whether the environment was ready; ``None`` if that is not known yet."""
 
@@ -61,6 +66,31 @@ class UseNotes:
             self._noted.clear()
         self._noted[path] = resolved.digest, target, ready, now
         is_search = selector.file is None and resolved.source.format != _SCRIPT
+        self._add(selector, path, target, is_search=is_search, digest=resolved.digest, ready=ready)
+
+    def note_failure(self, selector: EnvironmentSelector, target: str, error: InvalidDefinitionError) -> None:
+        """Note that a request used a file that could not be read: when it is mended, its environment is made ready."""
+        if not _names_a_file(selector) or not self._is_enabled():
+            return
+        if selector.file is not None:
+            path = resolve_path(os.path.join(selector.cwd, selector.file))
+        elif error.location is not None and os.path.basename(error.location.path) in SEARCHED_NAMES:
+            path = error.location.path  # else the error is in a file that another one includes
+        else:
+            return
+        if os.path.isabs(path) and len(self._pending) < MAX_NOTED:
+            self._add(selector, path, target, is_search=selector.file is None, digest=None, ready=False)
+
+    def _add(
+        self,
+        selector: EnvironmentSelector,
+        path: str,
+        target: str,
+        *,
+        is_search: bool,
+        digest: str | None,
+        ready: bool | None,
+    ) -> None:
         subject = WatchSubject(
             path=path,
             cwd=selector.cwd if is_search else None,
@@ -68,7 +98,7 @@ class UseNotes:
             ignore_image=selector.ignore_image,
             caller=without_secrets(caller_variables()),
         )
-        self._pending[path] = Use(subject=subject, digest=resolved.digest, ready=ready)
+        self._pending[path] = Use(subject=subject, digest=digest, ready=ready)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(DELAY_SECONDS, self._on_timer)
 

@@ -82,6 +82,8 @@ class Watches:
         self._following = ExitStack()
         self._uses = UseNotes(self._on_uses, lambda: settings().files > 0)
         self.note_use = self._uses.note
+        self.note_failure = self._uses.note_failure
+        driver.on_found = self._take_found
 
     # ------------------------------------------------------------------ start and stop
     def start(self, watch_files: Callable[[Callable[[Set[str]], None]], FileWatching], events: Events) -> None:
@@ -230,6 +232,7 @@ class Watches:
         if watch is None:
             good = use.digest if use.ready else None
             state = WatchState(phase="warm" if use.ready else "cold", wanted=use.digest, good=good)
+            state = state if use.digest is not None else WatchState()
             watch = WatchedDefinition(new_id("w"), use.subject, "used", utc_now(), state)
             self._put(watch)
             self._driver.feed(watch, Changed())  # to know its inputs
@@ -239,8 +242,17 @@ class Watches:
         self._saver.mark(watch)
         if watch.state.wanted != use.digest:
             self._driver.on_files({watch.id})
-        elif use.ready is not False:
+        elif use.ready is not False and use.digest is not None:
             self._driver.feed(watch, BuiltElsewhere(use.digest))
+
+    def _take_found(self, subject: WatchSubject) -> None:
+        """Watch a file that has appeared and is used in place of a watched one; its environment is made ready."""
+        if subject.path in self._by_path or not self._settings().files:
+            return
+        watch = WatchedDefinition(new_id("w"), subject, "used", utc_now(), WatchState(eager=True))
+        self._put(watch)
+        self._driver.feed(watch, Changed())
+        self._trim()
 
     def _trim(self) -> None:
         """Forget the definitions that were used longest ago, beyond the number of the settings."""

@@ -38,6 +38,8 @@ _RANKS: tuple[tuple[str, ...], ...] = (
 )
 """File names in order of rank. ``pyproject.toml`` has the first rank with ``[tool.roost]``, that after
 ``requirements.txt`` without. Behind it are files that their reader refuses."""
+SEARCHED_NAMES = frozenset(name for names in _RANKS for name in names)
+"""Names of files that the search can end with."""
 _PYPROJECT_RANK = 4
 _FORMATS = {"roost.toml": "roost"}
 _PYTHON_NAME = re.compile(r"python(?:\d+(?:\.\d+)?)?t?")

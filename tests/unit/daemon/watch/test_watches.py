@@ -24,7 +24,7 @@ from roost.daemon.watch.reading import Reading, WatchSubject
 from roost.daemon.watch.saving import WatchSaver
 from roost.daemon.watch.states import Planned, Trouble, Unreadable
 from roost.daemon.watch.watches import Watches, WatchUnknownError
-from roost.model.errors import BuildCancelledError, CodedError, InvalidRequestError
+from roost.model.errors import BuildCancelledError, CodedError, InvalidDefinitionError, InvalidRequestError, Location
 from roost.model.records import WatchRecord
 from roost.store.index.index import Index
 from roost.wire.plans import EnvironmentSelector, SourceView
@@ -48,6 +48,8 @@ class Around:
     def __init__(self, index: Index, settings: WatchSettings) -> None:
         self.contents: dict[str, str] = {}
         self.ready: set[str] = set()
+        self.instead: dict[str, str] = {}
+        """Watched file to the one that a search finds now."""
         self.read_paths: Counter[str] = Counter()
         self.plans: Counter[str] = Counter()
         self.callers: list[Mapping[str, str]] = []
@@ -90,6 +92,9 @@ class Around:
         content = self.contents.get(subject.path)
         await asyncio.sleep(0)
         closure = Closure(stamps={subject.path: None, self.config: None})
+        if (found := self.instead.get(subject.path)) is not None:
+            passed = Unreadable("passed-over", Trouble(code="file-passed-over", message="not used"))
+            return Reading(closure=closure, fault=passed, found=found)
         if content is None:
             fault = Unreadable("missing", Trouble(code="file-missing", message="gone"))
             return Reading(closure=closure, fault=fault)
@@ -301,6 +306,40 @@ async def test_a_use_that_finds_another_content_is_a_change(around: Around) -> N
     around.contents["/p/a"] = "two"
     use(around, "/p/a", "two", ready=False)
     await around.until("/p/a", "queued")
+
+
+async def test_what_a_search_leads_to_now_is_made_ready(around: Around) -> None:
+    use(around, "/p/requirements.txt", "one")
+    await listed(around, 1)
+    around.contents["/p/roost.toml"] = "two"
+    around.instead["/p/requirements.txt"] = "/p/roost.toml"
+    around.change({(await around.view("/p/requirements.txt")).id})
+    assert [each.path for each in await listed(around, 2)] == ["/p/requirements.txt", "/p/roost.toml"]
+    assert (await around.until("/p/requirements.txt", "passed-over")).definition == "/p/roost.toml"
+    assert (await around.until("/p/roost.toml", "queued")).origin == "used"
+
+
+@pytest.mark.parametrize(
+    ("file", "place", "path"),
+    [
+        (None, "/p/environment.yml", "/p/environment.yml"),
+        ("sub/../x.txt", "/p/other.txt", "/p/x.txt"),
+        (None, "/p/included.txt", None),
+        (None, None, None),
+    ],
+)
+async def test_a_file_that_can_not_be_read_is_watched_until_it_is_mended(
+    around: Around, file: str | None, place: str | None, path: str | None
+) -> None:
+    error = InvalidDefinitionError("no", location=Location(path=place) if place else None)
+    around.watches.note_failure(EnvironmentSelector(cwd="/p", file=file), "auto", error)
+    use(around, "/p/last", "one")
+    found = await listed(around, 2 if path else 1)
+    assert [each.path for each in found] == sorted(filter(None, (path, "/p/last")))
+    if path is not None:
+        await around.until(path, "missing")
+        await around.save(path, "mended")
+        await around.until(path, "queued")
 
 
 async def test_the_latest_uses_stay(around: Around) -> None:
