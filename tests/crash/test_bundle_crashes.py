@@ -46,14 +46,15 @@ def roost(bundle: Path) -> Iterator[Roost]:
 
 
 def environments(roost: Roost) -> list[str]:
+    """The names of those that a daemon finds once it has recovered, each with its generation."""
     roost.fork_daemon()
+    roost.ok("daemon", "start")
     with closing(sqlite3.connect(f"file:{roost.root}/index.db?mode=ro", uri=True)) as index:
         assert index.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert index.execute("PRAGMA foreign_key_check").fetchall() == []
-        generations = index.execute("SELECT count(*) FROM generations").fetchone()[0]
-    names = [each["name"] for each in roost.json("env", "list")["environments"]]
-    assert generations == len(names)
-    return names
+        names = index.execute("SELECT name FROM environments WHERE name NOT LIKE 'Roost-%' ORDER BY name").fetchall()
+        assert index.execute("SELECT count(*) FROM generations").fetchone()[0] == len(names)
+    return [name for (name,) in names]
 
 
 def check_files(roost: Roost) -> None:
@@ -67,18 +68,18 @@ def check_files(roost: Roost) -> None:
 def points(roost: Roost, *command: str) -> list[str]:
     """The fail points that a command passes, each with the number of times."""
     trace = roost.folder / "trace"
-    roost.ok("daemon", "stop")
+    roost.stop()
     roost.variables["ROOST_FAILPOINT_TRACE"] = str(trace)
     roost.fork_daemon()
     roost.ok(*command)
-    roost.ok("daemon", "stop")
+    roost.stop()
     del roost.variables["ROOST_FAILPOINT_TRACE"]
     found = [line.split()[1] for line in trace.read_text().splitlines() if line.startswith("point ")]
     return sorted({each for each in found if each.startswith(OWN_POINTS)})
 
 
 def kill_at(roost: Roost, point: str, *command: str) -> None:
-    roost.ok("daemon", "stop")
+    roost.stop()
     roost.variables["ROOST_FAILPOINT"] = point
     roost.fork_daemon()
     done = roost.run(*command)
