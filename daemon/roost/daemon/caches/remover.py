@@ -14,18 +14,21 @@ start, or by a removal of what is in the trash.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from roost.daemon.caches.claims import Claims
 from roost.daemon.caches.needs import Needs, is_fresh
 from roost.daemon.caches.reaping import REAP, ReapRequest
+from roost.daemon.caches.shelves import ASIDE
 from roost.daemon.engines.engine_set import Engines
 from roost.model.caches import CacheItem, CacheKind, Kept
 from roost.model.errors import StoreError
 from roost.store.cancellation import finish_despite_cancel
-from roost.store.disk.file_ops import move_to_trash, rename, sync_folder
+from roost.store.disk.file_ops import FULL_DISK_ERRNOS, move_to_trash, rename, sync_folder
 from roost.store.disk.layer_files import digest_of_blob
 from roost.store.disk.layout import Layout
 from roost.store.failpoints import failpoint
@@ -95,8 +98,8 @@ class CacheRemover:
             _mark_removed(path)
         failpoint("collect.detached")
         try:
-            moved = move_to_trash(path, self._layout.trash)
-        except OSError as error:  # a full disk may have no room for a name in the trash
+            moved = _move_aside(path, self._layout.trash)
+        except OSError as error:
             return Kept(reason=f"unmovable:{error.strerror}")
         if moved is None:
             return Kept(reason="gone")
@@ -123,6 +126,22 @@ class CacheRemover:
 
     async def _reap_in_worker(self, path: str, shrinks: bool) -> int:
         return await self._workers.run(REAP, ReapRequest(path=path, shrinks=shrinks))
+
+
+def _move_aside(path: str, trash: str) -> str | None:
+    """Move ``path`` into the trash, or beside itself under a name that nobody uses: a cache may be on another disk, and
+    a full one may have no room for one more name in the trash. Return its new path, ``None`` if it did not exist."""
+    try:
+        return move_to_trash(path, trash)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, *FULL_DISK_ERRNOS):
+            raise
+    beside = os.path.join(os.path.dirname(path), f"{ASIDE}{secrets.token_hex(4)}")
+    try:
+        rename(path, beside)
+    except FileNotFoundError:
+        return None
+    return beside
 
 
 def _mark_removed(output: str) -> None:

@@ -20,6 +20,8 @@ from roost.store.disk.layout import Layout
 from roost.store.index.cache_keys import conda_key, file_key, wheel_key
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+ASIDE = ".tmp-removed-"
+"""How the names begin of what is being removed and could not be moved into the trash. Engines delete it, too."""
 _CHANNELS = "packages/conda/index/"
 _UV = "wheels/uv/"
 _ANSWERS = (_CHANNELS, _UV)
@@ -132,6 +134,8 @@ def _list_shelf(
     """Yield the entries of ``folder``, only ``folders`` or also files, whose names begin as ``named`` says."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
+            if entry.name.startswith(ASIDE):
+                yield FoundItem(_item_id(layout, entry.path), "trash", 0)
             if entry.name.startswith(".") or (named is not None and named.match(entry.name) is None):
                 continue
             if folders and not entry.is_dir(follow_symlinks=False):

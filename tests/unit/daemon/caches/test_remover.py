@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import subprocess
@@ -12,11 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from roost.daemon.caches import remover as module
 from roost.daemon.caches.ledger import CacheLedger
 from roost.daemon.caches.remover import CacheRemover
 from roost.daemon.engines.uv.unpacked.removal import lock_cache
 from roost.daemon.jobs.holds import CONDA_INDEX, LAYERS, Holds
 from roost.daemon.runs.processes import _read_at
+from roost.daemon.workers.errors import WorkerCrashedError
 from roost.model.caches import CacheItem, Kept
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
@@ -252,6 +255,28 @@ async def test_what_vanished_is_said_and_forgotten(bench: Bench) -> None:
     os.rename(Path(bench.root, PACKAGE), Path(bench.root, "elsewhere"))
     assert await bench.remover.remove(item) == Kept(reason="gone")
     assert PACKAGE not in {each.id for each in await bench.remover.list_items()}
+
+
+async def test_a_cache_on_another_disk_is_emptied_beside_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def move(path: str, trash: str) -> str:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(module, "move_to_trash", move)
+    item, real = await bench.item(PACKAGE), bench.remover._reap
+
+    async def fail(path: str, shrinks: bool) -> int:
+        raise WorkerCrashedError("killed")
+
+    bench.remover._reap = fail
+    with pytest.raises(WorkerCrashedError):
+        await bench.remover.remove(item)
+    assert not bench.exists(PACKAGE)
+    await bench.ledger.compare()
+    (left,) = [each for each in await bench.remover.list_items() if "/.tmp-removed-" in each.id]
+    assert (left.kind, left.bytes) == ("trash", item.bytes)
+    bench.remover._reap = real
+    assert await bench.remover.remove(left) == item.bytes
+    assert os.listdir(Path(bench.root, PACKAGE).parent) == []
 
 
 async def test_a_full_disk_is_freed_although_nothing_can_be_written(
