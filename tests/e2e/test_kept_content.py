@@ -120,12 +120,13 @@ def test_what_is_kept_is_not_copied_again(roost: Roost) -> None:
     roost.ok("env", "register", "--name", "kept")
     kept = sorted(path for place in ("wheels/given", "snapshots") for path in (roost.root / place).rglob("*"))
     assert kept
-    times = [path.lstat().st_ctime_ns for path in kept]
+    files = [path for path in kept if not path.is_dir()]  # a folder is touched when a version refers to it
+    times = [path.lstat().st_ctime_ns for path in files]
     roost.ok("env", "register", "--name", "other")
     roost.ok("env", "clone", "kept", "third")
     again = sorted(path for place in ("wheels/given", "snapshots") for path in (roost.root / place).rglob("*"))
     assert again == kept
-    assert [path.lstat().st_ctime_ns for path in kept] == times
+    assert [path.lstat().st_ctime_ns for path in files] == times
     assert list((roost.root / "stage").iterdir()) == []
 
 
