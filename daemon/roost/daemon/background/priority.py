@@ -29,14 +29,21 @@ _IOPRIO_GET = {"x86_64": 252, "aarch64": 31, "riscv64": 31, "ppc64le": 274, "s39
 
 
 def lower_priority() -> None:
-    """Give the calling thread, and what it starts from now on, the lowest priority of processor and disk.
+    """Give this process, and what it starts from now on, the lowest priority of processor and disk; on Linux only the
+    calling thread of it.
 
     A system that has no such priority is left as it is: the work is merely less polite there.
     """
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)  # Linux: of the calling thread
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     if sys.platform == "linux" and (number := _IOPRIO_SET.get(platform.machine())) is not None:
         ctypes.CDLL(None).syscall(number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_CLASS_IDLE << _CLASS_SHIFT)
+
+
+def lower_thread() -> None:
+    """Give the calling thread the lowest priority. Elsewhere than on Linux only whole processes have one."""
+    if sys.platform == "linux":
+        lower_priority()
 
 
 def read_priority(pid: int = 0) -> tuple[int, bool]:

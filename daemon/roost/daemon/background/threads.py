@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from roost.daemon.background.priority import lower_priority
+from roost.daemon.background.priority import lower_thread
 from roost.daemon.background.work import is_background
 
 P = ParamSpec("P")
@@ -23,7 +23,7 @@ class PriorityThreads(ThreadPoolExecutor):
 
     def __init__(self) -> None:
         super().__init__(thread_name_prefix="asyncio")
-        self._lowered = ThreadPoolExecutor(_LOWERED_THREADS, "background", initializer=lower_priority)
+        self._lowered = ThreadPoolExecutor(_LOWERED_THREADS, "background", initializer=lower_thread)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn`` in a thread for the caller's kind of work, which is known by its context."""

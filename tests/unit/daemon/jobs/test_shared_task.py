@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from roost.daemon.background.work import BackgroundWork, GaveWayError
+from roost.daemon.background.work import BackgroundWork, GaveWayError, is_background
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks
 from roost.wire.builds import Message
 
@@ -186,3 +188,60 @@ async def test_background_work_waits_for_somebodys_task_without_interest_in_it()
         await asyncio.sleep(0)
     gate.set()
     assert await behind == ["one", "two"]
+
+
+class Crowd:
+    """People and background work that ask for one key and leave, and what becomes of it."""
+
+    def __init__(self) -> None:
+        self.tasks: SharedTasks[int] = SharedTasks()
+        self.gate = asyncio.Event()
+        self.running = 0
+        self.people: list[asyncio.Task[list[str | None]]] = []
+        self.behind: list[asyncio.Task[list[str | None]]] = []
+
+    async def start(self, task: SharedTask[int]) -> int:
+        assert self.running == 0, "two executions at a time"
+        assert task.is_background == is_background()
+        self.running += 1
+        try:
+            task.publish(Message(event="log", line="behind" if task.is_background else "in front"))
+            await self.gate.wait()
+            return 42
+        finally:
+            await asyncio.sleep(0)  # cleaning up takes a while
+            self.running -= 1
+
+    def act(self, action: tuple[str, int]) -> None:
+        name, number = action
+        if name == "ask":
+            self.people.append(asyncio.ensure_future(lines(self.tasks, self.start)))
+        elif name == "prebuild":
+            self.behind.append(asyncio.ensure_future(BackgroundWork().run(lambda: lines(self.tasks, self.start))))
+        elif name == "leave" and self.people:
+            self.people.pop(number % len(self.people)).cancel()
+        elif name == "withdraw" and self.behind:
+            self.behind.pop(number % len(self.behind)).cancel()
+
+
+ACTIONS = st.tuples(st.sampled_from(["ask", "prebuild", "leave", "withdraw", "wait", "wait"]), st.integers(0, 5))
+
+
+@given(st.lists(ACTIONS, max_size=25))
+def test_whoever_asks_gets_a_result_that_no_background_work_made(actions: list[tuple[str, int]]) -> None:
+    async def play() -> None:
+        crowd = Crowd()
+        for action in actions:
+            crowd.act(action)
+            if action[0] == "wait":
+                for _ in range(action[1]):
+                    await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(crowd.gate.set)
+        for each in crowd.people:
+            assert (await asyncio.wait_for(each, 10))[-1] == "in front"
+        for outcome in await asyncio.gather(*crowd.behind, return_exceptions=True):
+            assert isinstance(outcome, GaveWayError) or outcome[-1] in ("behind", "in front")
+        await asyncio.sleep(0)
+        assert len(crowd.tasks) == 0
+
+    asyncio.run(play())

@@ -18,7 +18,7 @@ import msgspec
 from uv import find_uv_bin
 
 from roost.daemon.background.code import KnownCode
-from roost.daemon.background.work import is_background
+from roost.daemon.background.work import is_background, make_way
 from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.install import InstallProgress, check_complete
@@ -235,7 +235,7 @@ class PipEngine:
         try:
             await asyncio.to_thread(check_unpacked, self._cache_dir, marks, names, limit, progress)
         except UnpackedFaultsError as faults:
-            await self._run(["cache", "clean", *faults.packages], "repairing the cache of", Silent())
+            await self._clean_cache(faults.packages)
             raise faults.error from None
 
     async def _install_editables(
@@ -345,8 +345,13 @@ class PipEngine:
         names = {wheel.name for wheel in wheels}
         damaged = await asyncio.to_thread(find_damaged, self._cache_dir, names, thorough=thorough)
         if damaged:
-            await self._run(["cache", "clean", *sorted(damaged)], "repairing the cache of", Silent())
+            await self._clean_cache(sorted(damaged))
         return sorted(damaged)
+
+    async def _clean_cache(self, packages: Sequence[str]) -> None:
+        """Drop packages from uv's cache. uv waits for all that use it: background work gives way."""
+        make_way()
+        await self._run(["cache", "clean", *packages], "repairing the cache of", Silent())
 
     async def _run(self, arguments: Sequence[str], doing: str, progress: Progress) -> None:
         async with self._process.temporary_folder() as folder:
