@@ -31,7 +31,7 @@ def test_an_image_is_prebuilt_but_its_steps_wait_until_they_ran_on_the_base(
     new_machine: Machine, client: docker.DockerClient, base_image: str
 ) -> None:
     roost = new_machine(extra=SETTINGS)
-    packages = '[conda]\ndependencies = ["python=3.11", "six"]\n'
+    packages = '[conda]\ndependencies = ["dated=1"]\n'
     step = "RUN echo made by a step > /made"
     roost.write("roost.toml", f'[base]\nimage = "{base_image}"\n{packages}')
     roost.ok("watch", "add", "roost.toml")
@@ -42,7 +42,7 @@ def test_an_image_is_prebuilt_but_its_steps_wait_until_they_ran_on_the_base(
     assert step in json.dumps(watch["reason"])
     assert all("made" not in str(image.history()) for image in client.images.list())
     roost.ok("build")
-    roost.write("roost.toml", f'[base]\nimage = "{base_image}"\nsteps = ["{step}"]\n{packages.replace("six", "pip")}')
+    roost.write("roost.toml", f'[base]\nimage = "{base_image}"\nsteps = ["{step}"]\n{packages.replace("=1", "=2")}')
     digest = roost.json("digest", "-f", "roost.toml")["definition_digest"]
     until(roost, lambda watch: watch["state"] == "warm" and watch["definition_digest"] == digest)
     roost.write("roost.toml", f'[base]\nimage = "{base_image}"\nsteps = ["RUN echo other > /other"]\n{packages}')
