@@ -8,6 +8,7 @@ import tempfile
 from types import SimpleNamespace
 
 import pytest
+from tests.support.collection_root import CACHED, age_prefixes, create_collector, fill_caches, run_collection
 from tests.support.older_indexes import read_index, write_index
 
 from roost.daemon.builds.history import BuildHistory
@@ -29,13 +30,13 @@ from roost.store.sources.files import LocalFiles
 from roost.store.store import Store
 from roost.wire.protocol import ErrorBody
 
-SIZE = 3_000_000
+SIZE = 6_000_000
 NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")
 
 
 @pytest.fixture
 def small():
-    """A root on a file system of 3 MB."""
+    """A root on a file system of 6 MB."""
     path = tempfile.mkdtemp(prefix="r", dir="/tmp")
     command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", path]
     if subprocess.run(command, capture_output=True, check=False).returncode != 0:
@@ -282,4 +283,34 @@ async def test_a_full_disk_is_freed_by_what_is_removed_from_the_caches(small):
     assert os.listdir(store.layout.trash) == []
     await CacheLedger(store.layout, store.index).compare()
     assert await remover.list_items() == []
+
+
+async def test_a_collection_on_a_full_disk_frees_space(small):
+    store = await Store.open(small)
+    lock = lock_of(1)
+    await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)
+    await age_prefixes(store)
+    stuff(f"{small}/other")
+    collection = await run_collection(create_collector(store))
+    assert [(result.step.kind, result.kept) for result in collection.results] == [("prefix", "")]
+    assert os.listdir(store.layout.prefixes) == []
+    assert os.statvfs(small).f_bavail * 4096 > 50_000
+    assert await store.index.locks.find(digest_lock(lock)) is not None
+    await store.close()
+
+
+async def test_a_collection_on_a_full_disk_frees_caches_first(small):
+    store = await Store.open(small)
+    await store.artifacts.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
+    await fill_caches(store)
+    await age_prefixes(store)
+    stuff(f"{small}/other")
+    collection = await run_collection(create_collector(store))
+    assert {result.kept for result in collection.results} == {""}
+    assert collection.results[0].step.rule == "leftovers"
+    assert [path for path in CACHED if os.path.exists(f"{small}/{path}")] == []
+    await store.close()
+    store = await Store.open(small)  # rows whose deletion found no space are noticed
+    await CacheLedger(store.layout, store.index).take_inventory()
+    assert sum((await store.index.collection.map_usage()).values()) == 0
     await store.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -106,6 +107,12 @@ SCENARIOS = {
 }  # fmt: skip
 
 
+def prepare(name):
+    """Import what has a scenario of the daemon, once for all children."""
+    if name not in SCENARIOS:
+        SCENARIOS.update(importlib.import_module("tests.support.collection_root").SCENARIOS)
+
+
 async def scenario(name, root):
     store = await Store.open(root)
     await SCENARIOS[name](store)
@@ -113,6 +120,7 @@ async def scenario(name, root):
 
 
 def forked(request):
+    prepare(request["do"])
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
