@@ -15,7 +15,9 @@ def offline(roost: Roost) -> Iterator[OfflineRoost]:
     """A machine without a network, with a root of its own and the working folder of ``roost``."""
     machine = OfflineRoost(roost.folder, roost.config.read_text())
     yield machine
+    attempts = machine.attempts()
     machine.end()
+    assert attempts == 0, "nothing on it may even try to reach a network"
 
 
 def test_pip_only_environment_offline(roost: Roost, offline: OfflineRoost, pip_index: PipIndex) -> None:
@@ -106,3 +108,13 @@ def test_every_kind_of_wheel_comes_along(roost: Roost, offline: OfflineRoost, pi
     assert trace.read_text() == traces
     again = offline.json("cache", "bundle", "export", "-e", reference, "-o", "again.roost")
     assert again["files"] == 5, "without a network: everything is here as a file"
+
+
+def test_an_attempt_to_connect_would_be_noticed(roost: Roost) -> None:
+    roost.write("requirements.txt", "absent\n")
+    machine = OfflineRoost(roost.folder, roost.config.read_text() + "[network]\nretries = 0\n")
+    try:
+        assert machine.failed(6, "build")["code"] == "index-unreachable"
+        assert machine.attempts() > 0
+    finally:
+        machine.end()

@@ -66,6 +66,20 @@ class OfflineRoost:
         body: dict[str, Any] = json.loads((done.stdout.strip() or done.stderr.strip()).splitlines()[-1])
         return body
 
+    def attempts(self) -> int:
+        """How many connections were tried in the namespace so far: those without a route too (IP-MIB, TCP-MIB)."""
+        rows = self._enter("cat", "/proc/self/net/snmp").splitlines()
+        found: dict[str, int] = {}
+        for names, values in zip(rows[::2], rows[1::2], strict=True):
+            protocol, _, listed = names.partition(": ")
+            counts = values.partition(": ")[2].split()
+            found |= {f"{protocol}.{name}": int(count) for name, count in zip(listed.split(), counts, strict=True)}
+        return found["Ip.OutNoRoutes"] + found["Ip.OutRequests"] + found["Tcp.ActiveOpens"] + found["Udp.OutDatagrams"]
+
+    def _enter(self, *command: str) -> str:
+        entered = ["nsenter", "--preserve-credentials", f"--target={self._holder.pid}", *_entered(), *command]
+        return subprocess.run(entered, capture_output=True, text=True, check=True, timeout=60).stdout
+
     def end(self) -> None:
         """Stop the daemon and remove everything."""
         self.run("daemon", "stop")
