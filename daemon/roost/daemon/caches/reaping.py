@@ -13,6 +13,7 @@ from roost.daemon.background.priority import lower_priority
 from roost.daemon.workers.context import JobContext
 from roost.daemon.workers.jobs import WorkerJob, WorkerKind
 from roost.store.disk.removal import delete_counting
+from roost.store.failpoints import failpoint
 
 
 class ReapRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,4 +32,5 @@ REAP = WorkerJob(
 def reap(request: ReapRequest, context: JobContext) -> int:
     """Delete a path; return the bytes that were freed."""
     lower_priority()
+    failpoint("collect.reaping")
     return delete_counting(request.path, shrinks=request.shrinks)
