@@ -16,7 +16,12 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 FUZZED = ("tests/property", "tests/api/test_generated_requests.py")
-KILLED = ("tests/crash", "tests/e2e/test_cancelling.py", "tests/e2e/test_many_clients.py")
+KILLED = (
+    "tests/crash",
+    "tests/e2e/test_cancelling.py",
+    "tests/e2e/test_many_clients.py",
+    "tests/e2e/test_removed_caches.py",
+)
 
 
 def repeat(places: Sequence[str], seconds: float, **variables: str) -> int:
@@ -38,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         (KILLED, {}),
     )]  # fmt: skip
     many = [sys.executable, "-m", "pytest", "-q", "--timeout=3600", "tests/e2e/test_bounded_work.py"]
+    many += ["tests/e2e/test_removed_caches.py"]
     done = subprocess.run(many, cwd=REPOSITORY, env={**os.environ, "ROOST_TEST_ENVIRONMENTS": "300"}, check=False)
     report.append(("300 environments at once", 1 if done.returncode == 0 else -1))
     for bench in sorted((REPOSITORY / "tests/bench").glob("bench_*.py")):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +25,7 @@ from roost.daemon.engines.host_python import engine as host_python
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
 from roost.daemon.engines.uv.request import PipLockRequest, describe_python
 from roost.daemon.jobs.holds import Holds
+from roost.daemon.layers.writer import LayerRequest, write_layers
 from roost.model.caches import CacheItem, Kept
 from roost.model.definition import BASELINE_GLIBC, PipItem
 from roost.model.locks.lock import CondaPackage, Wheel
@@ -73,6 +77,37 @@ def test_an_environment_comes_back_from_its_lock_when_everything_was_removed(
     after = cached(roost)
     assert {name: after[name] for name in SHELVES[:2]} == {name: before[name] for name in SHELVES[:2]}
     assert len(after[SHELVES[2]]) == 1
+
+
+def test_environments_are_built_and_used_while_everything_is_removed(roost: Roost, pip_index: PipIndex) -> None:
+    count = int(os.environ.get("ROOST_TEST_ENVIRONMENTS", "4"))
+    for number in range(count):
+        pip_index.wheel("greet", f"{number}.0")
+        pip_index.wheel(f"other-{number % 3}", "1.0")
+        roost.write(f"{number}/requirements.txt", f"greet=={number}.0\nother-{number % 3}\n")
+    roost.begin()
+    done = threading.Event()
+
+    def collect() -> int:
+        times = 0
+        while not done.is_set():
+            roost.ok("cache", "gc", "--all")
+            times += 1
+        return times
+
+    def use(number: int) -> str:
+        code = f"import greet, other_{number % 3}; print(greet.value)"
+        return roost.ok("exec", "--", "python", "-c", code, cwd=roost.folder / str(number)).strip()
+
+    with ThreadPoolExecutor(5) as threads:
+        collecting = threads.submit(collect)
+        try:
+            assert list(threads.map(use, range(count))) == [f"{number}.0" for number in range(count)]
+        finally:
+            done.set()
+        assert collecting.result() > 0
+    roost.ok("cache", "gc", "--all")
+    assert list((roost.root / "wheels/uv").glob("archive-v*/*")) == []
 
 
 @pytest.fixture
@@ -289,3 +324,33 @@ async def test_a_removal_during_an_installation_is_refused(caches: Caches, pip_i
     item = await caches.archive("greet")
     async with caches.pip.hold_wheels(wheels):
         assert await caches.remover.remove(item) == Kept(reason="build")
+
+
+# ---------------------------------------------------------------- layers, files of packages
+async def test_layers_are_written_again_with_the_same_bytes(caches: Caches) -> None:
+    request = LayerRequest(lock=lock_of(await solve(caches.conda, "dated")))
+    store = caches.store
+
+    async def write() -> list[str]:
+        content = await write_layers(
+            request, conda=caches.conda, pip=caches.pip, layout=store.layout, index=store.index
+        )
+        return [layer.digest for layer in content.layers]
+
+    digests = await write()
+    for digest in digests:
+        assert isinstance(await caches.remover.remove(await caches.item(digest.removeprefix("sha256:"))), int)
+    assert os.listdir(store.layout.layers) == []
+    assert isinstance(await caches.remover.remove(await caches.item("packages/conda/packages/dated-")), int)
+    assert await write() == digests
+
+
+async def test_files_of_packages_are_fetched_again(caches: Caches, pip_index: PipIndex) -> None:
+    pip_index.wheel("greet", "1.0")
+    wheels = await caches.lock_wheels("greet")
+    (path,) = (await caches.pip.fetch_wheel_files(wheels)).values()
+    content = await asyncio.to_thread(Path(path).read_bytes)
+    assert isinstance(await caches.remover.remove(await caches.item("wheels/fetched/")), int)
+    assert not Path(path).exists()
+    (again,) = (await caches.pip.fetch_wheel_files(wheels)).values()
+    assert await asyncio.to_thread(Path(again).read_bytes) == content
