@@ -67,6 +67,8 @@ def copy_index(layout: Layout, is_stopped: Callable[[], bool]) -> None:
         ):
             copy.execute("PRAGMA journal_mode = OFF").fetchall()
             copy.execute("PRAGMA synchronous = OFF")
+            index.execute("BEGIN")  # one snapshot: a copy of changing content begins again with every change
+            index.execute("SELECT count(*) FROM sqlite_master").fetchone()
             index.backup(copy, pages=_STEP_PAGES, progress=check)
         descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -127,7 +127,8 @@ def count_free_pages(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def free_pages(connection: sqlite3.Connection, count: int) -> None:
     """Give ``count`` free pages at most back to the disk."""
-    connection.execute(f"PRAGMA incremental_vacuum({int(count)})").fetchall()
+    for _ in range(count):  # each execution gives back one: Python does not step through a statement without columns
+        connection.execute("PRAGMA incremental_vacuum(1)")
 
 
 class UpkeepTable(Queries):
