@@ -1,4 +1,5 @@
-"""``roost cache verify``: compare every byte of every prefix with its manifest, and repair what differs.
+"""``roost cache verify``: compare every byte of every prefix with its manifest, and of every image layer with its
+digest, and repair what differs.
 
 Prefixes share files with the cache and with each other by hard links, so an edit in place in one changes all of them.
 The repair starts at the source: the caches are verified and cleaned first, then each altered prefix is retired (no plan
@@ -22,6 +23,7 @@ from roost.daemon.prefixes.bytecode_digests import drop_damaged
 from roost.daemon.prefixes.check import FileChange, Inspection, inspect_prefix
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact
+from roost.store.disk.layer_files import delete_blobs, is_intact
 from roost.store.store import Store
 
 _MOST_FILES = 20
@@ -56,6 +58,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     older: int = 0
     """Number of prefixes of an older format, without a manifest, that were compared with the records of their packages.
     Those without differences have a manifest from now on."""
+    layers: list[str] = []
+    """Digests of the image layers that are missing or altered. A repair deletes them."""
 
 
 class _Checked(msgspec.Struct, frozen=True):
@@ -74,8 +78,8 @@ async def verify_ready_prefixes(
             lock = await store.index.locks.find(artifact.key)
             if lock is not None:
                 checked.append(_Checked(artifact, lock, await asyncio.to_thread(inspect_prefix, artifact, lock)))
-    altered = [each for each in checked if not each.found.only_modes]
-    packages = await _repair_caches(engines, [each.lock for each in altered]) if repair and altered else []
+    packages = await _repair_caches(engines, [each.lock for each in checked]) if repair else []
+    layers = await _verify_layers(store, repair=repair)
     findings = [await _report(prefixes, each, repair=repair) for each in checked if each.found.changes]
     older = [each for each in checked if not each.artifact.manifest]
     for each in older:
@@ -85,8 +89,28 @@ async def verify_ready_prefixes(
     if repair:
         await asyncio.to_thread(_delete_files, rewritten)
     return Verification(
-        prefixes=len(checked), findings=findings, packages=packages, rewritten=len(rewritten), older=len(older)
+        prefixes=len(checked),
+        findings=findings,
+        packages=packages,
+        rewritten=len(rewritten),
+        older=len(older),
+        layers=layers,
     )
+
+
+async def _verify_layers(store: Store, *, repair: bool) -> list[str]:
+    """Return the digests of image layers whose blob is missing or has other content; with ``repair``, forget them: they
+    are written or fetched again when an image needs them."""
+    records = {layer.digest: layer for layer in await store.index.layers.list_all()}
+    damaged = [
+        digest
+        for digest, layer in sorted(records.items())
+        if not await asyncio.to_thread(is_intact, store.layout, layer, thorough=True)
+    ]
+    if repair and damaged:
+        await store.index.layers.delete(damaged)
+        await asyncio.to_thread(delete_blobs, store.layout, damaged)
+    return damaged
 
 
 async def _report(prefixes: PrefixBuilds, checked: _Checked, *, repair: bool) -> Finding:

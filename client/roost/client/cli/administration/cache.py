@@ -125,7 +125,7 @@ def verify_command(context: Context) -> int:
     """Return 1 if something differs and was not repaired."""
     answer = context.request("POST", "/v1/verify", {"repair": context.options.repair})
     context.print_json(answer) if context.json else _print_findings(context, answer)
-    return int(bool(answer["findings"]) and not context.options.repair)
+    return int(bool(answer["findings"] or answer["layers"]) and not context.options.repair)
 
 
 def _print_findings(context: Context, answer: Json) -> None:
@@ -144,7 +144,10 @@ def _print_findings(context: Context, answer: Json) -> None:
         context.print(f"{format_count(answer['rewritten'], 'byte-code file')} rewritten by Python: {state}")
     if answer["older"]:
         context.print(f"{format_count(answer['older'], 'prefix')} of an older format compared with its packages only")
+    for digest in answer["layers"]:
+        state = "deleted, and made again when it is needed" if context.options.repair else "missing or altered"
+        context.print(f"layer {digest}: {state}")
     differing = len(answer["findings"]) or "none"
     context.print(f"{format_count(answer['prefixes'], 'prefix')} compared, {differing} with differences")
-    if answer["findings"] and not context.options.repair:
+    if (answer["findings"] or answer["layers"]) and not context.options.repair:
         context.print("`roost cache verify --repair` repairs them.")
