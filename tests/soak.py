@@ -21,6 +21,7 @@ KILLED = (
     "tests/e2e/test_cancelling.py",
     "tests/e2e/test_many_clients.py",
     "tests/e2e/test_removed_caches.py",
+    "tests/e2e/test_watching.py",
 )
 
 

@@ -106,8 +106,9 @@ def measure_many(roost, definitions, folders, idle):
     time.sleep(3)
     _, before = use(pid)
     seconds, _ = timed(lambda: [add(roost, paths[at : at + 1000]) for at in range(0, definitions, 1000)])
+    wait_quiet(pid)  # a list of ten thousand would be most of what is measured
+    _, after = use(pid)
     settled(roost, definitions)
-    cpu, after = use(pid)
     print(f"{definitions} watched: added in {seconds:.1f} s, {(after - before) / 1e6:.1f} MB")
     time.sleep(5)
     cpu, _ = use(pid)
@@ -137,6 +138,13 @@ def watch_memory(pid, holds):
         highest = max(highest, use(pid)[1])
         time.sleep(1)
     return highest
+
+
+def wait_quiet(pid):
+    """Wait until the daemon has used no processor for two seconds."""
+    before = -1
+    while before != (before := use(pid)[0]):
+        time.sleep(2)
 
 
 def add(roost, paths):

@@ -64,7 +64,10 @@ async def digest_definition(call: Call[DigestRequest]) -> DigestResponse:
 async def plan_targets(call: Call[PlanRequest]) -> PlanResponse:
     services, body = call.app[SERVICES], call.body
     resolved = await resolve_used(services, body.what, body.targets[0] if body.targets else "auto")
-    planned = [await _plan_target(services, resolved, body.what, target, body.solve) for target in body.targets]
+    planned = [
+        await _plan_target(services, resolved, body.what, target, body.solve, is_more=number > 0)
+        for number, target in enumerate(body.targets)
+    ]
     return PlanResponse(
         definition_digest=resolved.digest,
         lock_digest=next((digest for _, digest in planned if digest), None),
@@ -75,14 +78,22 @@ async def plan_targets(call: Call[PlanRequest]) -> PlanResponse:
 
 
 async def _plan_target(
-    services: Services, resolved: ResolvedDefinition, selector: EnvironmentSelector, target: str, solve: bool
+    services: Services,
+    resolved: ResolvedDefinition,
+    selector: EnvironmentSelector,
+    target: str,
+    solve: bool,
+    *,
+    is_more: bool,
 ) -> tuple[PlanView, str | None]:
-    """Return the plan for one target, and the digest of its lock if there is one."""
+    """Return the plan for one target, and the digest of its lock if there is one. A watch is for the first target:
+    ``is_more`` is of the others."""
     request = Request(definition=resolved.definition, target=target, ignore_image=selector.ignore_image)
     targeted = target_definition(resolved, request)
     pinned = await services.resolver.pin(targeted, selector)
     planned = await services.planner.plan(targeted, request, pinned, solve=solve)
-    services.watches.note_use(selector, resolved, target, ready=planned.is_ready)
+    if not is_more:
+        services.watches.note_use(selector, resolved, target, ready=planned.is_ready)
     return planned.plan, planned.facts.lock_digest
 
 

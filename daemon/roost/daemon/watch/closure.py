@@ -70,7 +70,17 @@ def find_closure(
         if len(inner) >= MAX_PATHS or len(stamps) > MAX_PATHS:
             cut, stamps = tree, dict(list(stamps.items())[:MAX_PATHS])
             break
+    stamps = {each: state for each, state in stamps.items() if _is_storable(each)}
     return Closure(stamps=stamps, has_trees=bool(trees), cut=cut)
+
+
+def _is_storable(path: str) -> bool:
+    """Return whether JSON can have the path: it is valid UTF-8. Another one may only be somewhere in a tree."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in path
 
 
 def has_changed(stamps: Mapping[str, str | None]) -> bool:

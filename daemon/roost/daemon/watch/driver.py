@@ -37,6 +37,7 @@ from roost.daemon.watch.states import (
     ReadContent,
     RequestBuild,
     Trouble,
+    Unreadable,
     WatchInput,
     WithdrawBuild,
     step,
@@ -158,7 +159,7 @@ class WatchDriver:
 
     def _on_report(self, report: PrebuildReport) -> None:
         watch = self.watches.get(report.key)
-        if watch is None or watch.state.flight is None:
+        if watch is None or watch.state.flight is None or self._is_stopped:
             return
         digest, error = watch.state.flight, report.error
         match report.state:
@@ -219,9 +220,19 @@ class WatchDriver:
                 watch_id, reads = self._looks.popleft()
                 watch = self.watches.get(watch_id)
                 if watch is not None:
-                    await (self._read(watch) if reads else self._plan(watch))
+                    await self._look_at(watch, reads=reads)
         finally:
             self._readers -= 1
+
+    async def _look_at(self, watch: WatchedDefinition, *, reads: bool) -> None:
+        """Read or plan. A failure that nobody foresaw ends the look and no other one."""
+        try:
+            await (self._read(watch) if reads else self._plan(watch))
+        except Exception:
+            log.exception("A look at %s failed", watch.path)
+            if watch.state.reading:
+                message = "internal error in the daemon; see `roost daemon logs`"
+                self.feed(watch, Unreadable("broken", Trouble(code="internal", message=message)))
 
     async def _read(self, watch: WatchedDefinition) -> None:
         """Read the definition, watch its inputs, and say what it is now; plan for it at once, if that follows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 
 import msgspec
 
@@ -17,7 +18,7 @@ from roost.daemon.planning.planner import Planner
 from roost.daemon.watch.closure import Closure, find_closure
 from roost.daemon.watch.states import Planned, Trouble, Unreadable
 from roost.daemon.workspace.resolver import EnvironmentResolver
-from roost.model.errors import CodedError, InvalidDefinitionError
+from roost.model.errors import CodedError, InvalidDefinitionError, Location
 from roost.wire.plans import EnvironmentSelector
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ WAITING_CODES = frozenset({"variable-missing", "git-denied", "index-denied", "ch
 """Codes of errors that mean that a caller has to bring credentials."""
 
 
-class WatchSubject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WatchSubject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is watched: how a command names the definition, and what it is for."""
 
     path: str
@@ -79,6 +80,8 @@ class DefinitionReader:
                 definition, error = None, as_coded_error(failure)
             closure = await asyncio.to_thread(find_closure, subject.path, files, resolved, error, self.config)
             fault = await asyncio.to_thread(_find_fault, subject, definition, error)
+        if definition is not None:  # many watches may have one definition
+            definition = msgspec.structs.replace(definition, digest=sys.intern(definition.digest))
         found = resolved.source.path if resolved is not None else None
         return Reading(closure=closure, definition=None if fault else definition, fault=fault, found=found)
 
@@ -106,7 +109,10 @@ def make_request(subject: WatchSubject, definition: ResolvedDefinition) -> Reque
 
 def describe_error(error: CodedError) -> Trouble:
     """Return an error as a reason, with its place."""
-    return Trouble(code=error.code, message=error_body(error).message, location=error.location)
+    body = error_body(error)
+    where = body.location
+    location = Location(path=where.path, line=where.line, column=where.column) if where is not None else None
+    return Trouble(code=body.code, message=body.message, location=location)
 
 
 def _find_fault(

@@ -36,7 +36,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     location: Location | None = None
 
 
-class WatchState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WatchState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The state of one watch."""
 
     phase: Phase = "new"

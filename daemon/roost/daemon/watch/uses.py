@@ -55,12 +55,14 @@ class UseNotes:
     ) -> None:
         """Note that a request used the file that ``resolved`` was read from, if there is one."""
         path = resolved.source.path
-        if path is None or not _names_a_file(selector):
+        if path is None:
             return
+        if selector.generation is not None or selector.lock is not None:
+            ready = None  # an older generation says nothing of the current one
         now, noted = time.monotonic(), self._noted.get(path)
         if noted is not None and noted[:3] == (resolved.digest, target, ready) and now - noted[3] < FRESH_SECONDS:
             return
-        if not self._is_enabled():
+        if not _names_a_file(selector) or not self._is_enabled():
             return
         if len(self._noted) >= MAX_NOTED:
             self._noted.clear()

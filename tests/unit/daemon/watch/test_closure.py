@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from roost.daemon.definitions.large_inputs import SmallFiles
@@ -65,9 +66,12 @@ async def test_a_missing_file_is_an_input_although_reading_fails(tmp_path: Path,
 
 async def test_the_files_of_a_build_context_are_inputs_and_caches_are_not(tmp_path: Path) -> None:
     write(tmp_path, {"Dockerfile": "FROM a\n", "data/x": "1", ".git/index": "", "__pycache__/y.pyc": ""})
+    with open(os.path.join(os.fsencode(tmp_path), b"\xff"), "wb"):
+        pass
     found = await read(tmp_path)
     assert {str(tmp_path / name) for name in ("Dockerfile", "data", "data/x")} <= found.stamps.keys()
     assert not any(".git" in path or "__pycache__" in path for path in found.stamps)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Closure) == found
 
 
 async def test_files_that_would_be_found_instead_are_inputs(tmp_path: Path) -> None:

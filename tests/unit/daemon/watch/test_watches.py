@@ -395,6 +395,25 @@ async def test_a_later_daemon_goes_on_with_the_callers_variables_but_no_secrets(
     await later.watches.stop()
 
 
+async def test_a_later_daemon_leaves_a_paused_watch_alone(
+    around: Around, index: Index, settings: WatchSettings
+) -> None:
+    around.contents["/p/a"] = "one"
+    await around.watches.add(["/p/a"], "auto")
+    await around.watches.update(WatchUpdate(action="pause", paths=["/p/a"]))
+    assert around.withdrawn
+    await around.watches.stop()
+    later = Around(index, settings)
+    later.contents["/p/a"] = "two"
+    later.start()
+    assert (await later.view("/p/a")).state == "paused"
+    assert not later.lifecycle.held
+    assert not later.read_paths
+    (resumed,) = await later.watches.update(WatchUpdate(action="resume", paths=["/p/a"]))
+    assert (resumed.state, resumed.definition_digest) == ("queued", "two")
+    await later.watches.stop()
+
+
 async def test_a_damaged_row_is_as_if_the_file_was_never_read(index: Index, settings: WatchSettings) -> None:
     row = WatchRecord(
         id="w1", path="/p/a", origin="used", last_used="2026-01-01T00:00:00.000000Z", body=b"{", inputs=b"\xff"
