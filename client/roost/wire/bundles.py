@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from roost.wire.plans import EnvironmentSelector
+from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import ErrorBody, WarningView
 
 BundleDigest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
@@ -80,5 +80,7 @@ class BundleMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     line: str | None = None
     note: bool = False
     """Whether ``line`` of a ``log`` was written for the user."""
+    source: SourceView | None = None
+    """With a ``log``: which file the next environment was read from."""
     result: BundleResult | None = None
     error: ErrorBody | None = None

@@ -29,6 +29,7 @@ from roost.daemon.bundles.session import EnvironmentUnbuiltError, run_stoppable
 from roost.daemon.bundles.tar_writer import write_bundle
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
+from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.holds import LAYERS
 from roost.daemon.jobs.reporter import BuildProgress
@@ -87,6 +88,7 @@ class BundleExporter:
             complete = msgspec.structs.replace(selector, environ={**request.environ, **selector.environ})
             each = await self._select(complete, request, publish)
             selected.append(each)
+            warnings += each.targeted.warnings
             if isinstance(each.lock.provider, HostPython):
                 if request.python:
                     selected.append(await self._select_python(each, each.lock.provider, publish))
@@ -115,6 +117,7 @@ class BundleExporter:
         """Return the environment of ``what`` with its lock: 1. that of its generation; 2. on this machine's platform
         one that a build makes; 3. on another platform one that is solved for."""
         resolved = await self._resolver.resolve(what)
+        publish(Message(event="log", line="", source=resolved.source))
         if resolved.definition.python.user_managed:
             raise BundleUnportableError(
                 "A user-managed environment can't go into a bundle: roost installs nothing of it",
@@ -137,6 +140,7 @@ class BundleExporter:
     async def _select_foreign(
         self, targeted: TargetedDefinition, what: EnvironmentSelector, platform: str
     ) -> _Selected:
+        baseline_packages(platform, targeted.definition.system)  # raises if it is not a platform
         if targeted.is_image:
             raise BundleUnportableError(
                 f"The image of this environment is for {targeted.platform}, and --platform says {platform}",
@@ -183,11 +187,11 @@ class BundleExporter:
         contents = encode_contents(BundleContents(environments=tuple(bundled.values())))
         index = create_index(contents, (file.blob for file in files))
         progress = BuildProgress(publish)
-        progress.start("pack", index.size)
+        progress.start("pack", index.content_size)
         paths = {file.blob.digest: file.path for file in files}
         await run_stoppable(
             lambda stop: write_bundle(
-                output, index, contents, paths, lambda done: progress.advance("pack", done, index.size), stop
+                output, index, contents, paths, lambda done: progress.advance("pack", done, index.content_size), stop
             )
         )
         progress.finish("pack")

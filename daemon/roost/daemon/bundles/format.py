@@ -64,6 +64,11 @@ class BundleIndex(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted((self.contents, *self.files), key=lambda blob: blob.digest))
 
     @property
+    def content_size(self) -> int:
+        """Bytes of all blobs after the manifest."""
+        return sum(blob.size for blob in self.blobs)
+
+    @property
     def size(self) -> int:
         """Bytes of the whole file."""
         head = sum(member_size(len(data)) for data in (LAYOUT, encode_index(self), self.manifest))
@@ -158,9 +163,9 @@ def blob_name(digest: str) -> str:
 
 
 def describe_blob(blob: Descriptor) -> str:
-    """Return a blob for a message: its file's name, if it has one, and its digest."""
+    """Return a blob for a message: its file's name, if it has one, and its member."""
     title = blob.annotations.get(TITLE, "")
-    return f"{title[:120]} ({blob.digest[:19]}…)" if title else f"blob {blob.digest[:19]}…"
+    return f"{title[:120]} ({blob_name(blob.digest)})" if title else blob_name(blob.digest)
 
 
 def member_header(name: str, size: int) -> bytes:

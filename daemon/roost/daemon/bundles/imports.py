@@ -123,10 +123,10 @@ class BundleImporter:
         )
         needed = sum(blob.size for blob in index.blobs if blob.digest not in present)
         await asyncio.to_thread(_check_space, self._store.layout.root, needed)
-        progress.start("unpack", index.size)
+        progress.start("unpack", index.content_size)
 
         def report(done: int) -> None:
-            progress.advance("unpack", done, index.size)
+            progress.advance("unpack", done, index.content_size)
 
         def unpack(stop: threading.Event) -> None:
             with translate_full_disk(self._store.layout.root):

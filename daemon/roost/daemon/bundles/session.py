@@ -42,7 +42,9 @@ async def stream_bundle(
 
     async def run() -> None:
         try:
-            queue.put_nowait(BundleMessage(event="result", result=await work(publish)))
+            result = await work(publish)
+            await asyncio.sleep(0)  # what threads have reported comes first
+            queue.put_nowait(BundleMessage(event="result", result=result))
         except EnvironmentUnbuiltError as error:
             queue.put_nowait(BundleMessage(event="error", error=error.body))
         except Exception as error:
@@ -68,6 +70,7 @@ def _convert(message: Message) -> BundleMessage:
         total=message.total,
         line=message.line,
         note=message.note,
+        source=message.source,
     )
 
 

@@ -121,7 +121,7 @@ class BundleFile:
         """
         done = 0
         for blob in self.index.blobs:
-            name = f"{describe_blob(blob)} in {blob_name(blob.digest)}" if blob.annotations else blob_name(blob.digest)
+            name = describe_blob(blob)
             self._check_header(blob_name(blob.digest), blob.size, name)
             target = None if blob.digest in present else os.path.join(folder, blob.digest.removeprefix("sha256:"))
             self._copy(blob, name, target, partial(_report_from, report, done), stop)

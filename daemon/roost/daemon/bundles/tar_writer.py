@@ -54,16 +54,15 @@ def write_bundle(
     BundleInvalidError if a file is not what its digest says, and WritingStoppedError.
     """
     with _translate_output(output), _new_file(output, index.size) as file:
+        _write_member(file, LAYOUT_NAME, LAYOUT)
+        _write_member(file, INDEX_NAME, encode_index(index))
+        _write_member(file, blob_name(index.digest), index.manifest)
         done = 0
-        for name, data in (
-            (LAYOUT_NAME, LAYOUT),
-            (INDEX_NAME, encode_index(index)),
-            (blob_name(index.digest), index.manifest),
-        ):
-            done += _write_member(file, name, data)
         for blob in index.blobs:
             if blob is index.contents:
-                done += _write_member(file, blob_name(blob.digest), contents)
+                _write_member(file, blob_name(blob.digest), contents)
+                done += blob.size
+                report(done)
                 continue
             file.write(member_header(blob_name(blob.digest), blob.size))
             for size in _copy_checked(paths[blob.digest], blob, file, stop):
@@ -76,9 +75,8 @@ def write_bundle(
             raise WritingStoppedError
 
 
-def _write_member(file: BinaryIO, name: str, data: bytes) -> int:
+def _write_member(file: BinaryIO, name: str, data: bytes) -> None:
     file.write(member_header(name, len(data)) + data + padding(len(data)))
-    return len(data)
 
 
 def _copy_checked(path: str, blob: Descriptor, file: BinaryIO, stop: threading.Event) -> Iterator[int]:

@@ -106,6 +106,7 @@ def _run(context: Context, target: str, request: Json) -> Json:
                 if message["event"] == "result":
                     result: Json = message["result"]
                     break
+                context.note_source(message.get("source"))
                 if not context.json:
                     display.show(message)
                 elif message["event"] != "heartbeat":
