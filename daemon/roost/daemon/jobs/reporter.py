@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+from roost.daemon.background.work import current_work
 from roost.daemon.credentials.redaction import redact
 from roost.daemon.credentials.values import SecretValues
 from roost.daemon.jobs.progress import StepKind
@@ -67,7 +68,12 @@ class BuildProgress:
         self._send(Message(event="log", line=redact(self._values.mask(line)), note=True))
 
     async def record(self, index: Index) -> None:
-        """Store how long the steps took, for estimates; only downloads are counted in bytes."""
+        """Store how long the steps took, for estimates; only downloads are counted in bytes.
+
+        Background work is left out: it takes longer than what somebody waits for.
+        """
+        if current_work() is not None:
+            return
         for step, seconds, total in self._durations:
             await index.durations.record(step, seconds, total if step == "download" else None)
 
