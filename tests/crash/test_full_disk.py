@@ -283,6 +283,7 @@ async def test_a_full_disk_is_freed_by_what_is_removed_from_the_caches(small):
     assert os.listdir(store.layout.trash) == []
     await CacheLedger(store.layout, store.index).compare()
     assert await remover.list_items() == []
+    await store.close()
 
 
 async def test_a_collection_on_a_full_disk_frees_space(small):

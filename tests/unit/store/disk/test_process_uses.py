@@ -88,3 +88,25 @@ def test_without_proc_nobody_can_tell(folder: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "listdir", fail)
     assert find_process_uses([str(folder)])[str(folder)] == ("process:unknown",)
+
+
+def test_an_interpreter_that_is_a_link_and_an_active_environment_are_seen(folder: Path) -> None:
+    os.symlink(sys.executable, folder / "bin" / "python")
+    with started(str(folder / "bin" / "python"), "-c", READY) as process:
+        assert find_process_uses([str(folder)])[str(folder)] == (f"process:{process.pid}",)
+    environ = {"PATH": f"{folder}/bin:{os.environ['PATH']}"}
+    with started("/bin/sh", "-c", "echo ready; read x", env=environ) as process:
+        assert find_process_uses([str(folder)])[str(folder)] == (f"process:{process.pid}",)
+    environ = {"PATH": f"{folder}2/bin:{os.environ['PATH']}"}
+    with started("/bin/sh", "-c", "echo ready; read x", env=environ):
+        assert find_process_uses([str(folder)])[str(folder)] == ()
+
+
+def test_a_mount_in_another_namespace_is_seen(folder: Path) -> None:
+    name = folder.parent / "p-unlike-any-other"
+    folder.rename(name)
+    script = f"mount --bind {name} /mnt && cd / && echo ready && read x"
+    if subprocess.run(["unshare", "-m", "true"], check=False).returncode != 0:
+        pytest.skip("no right to make a mount namespace")
+    with started("unshare", "-m", "/bin/sh", "-c", "eval $SCRIPT", env={**os.environ, "SCRIPT": script}) as process:
+        assert find_process_uses([str(name)])[str(name)] != (), process.pid
