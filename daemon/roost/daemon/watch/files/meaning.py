@@ -29,7 +29,8 @@ class Meaning:
     """Where to look again.
 
     ``touched`` are paths whose mode, owner or times have changed, ``written`` those of which only the content may have
-    changed, ``turned`` those that may lead elsewhere now, ``gone`` folders of which everything below may be elsewhere;
+    changed, ``turned`` those that may lead elsewhere now, ``gone`` folders of which everything below may be elsewhere
+    or hidden;
     ``lost`` is whether notices were lost, so that everything has to be looked at.
     """
 
@@ -56,11 +57,11 @@ def interpret(
         if not mask & _GONE:
             meaning.written.update(find_files(watch))
         for folder in find_folders(watch):
-            if mask & _GONE:
+            if mask & _GONE or not name:  # without a name it is the folder's own mode that has changed
                 meaning.gone.add(folder)
-            elif mask & _NAMES_CHANGED or (mask & inotify.ISDIR and name):  # a folder that may be entered now
+            elif mask & (_NAMES_CHANGED | inotify.ISDIR):  # the latter: a folder that may be entered now
                 meaning.turned.update(find_dependents(folder, name))
-            elif name:
+            else:
                 paths = meaning.touched if mask & inotify.ATTRIB else meaning.written
                 paths.update(find_dependents(folder, name))
     meaning.written -= meaning.turned

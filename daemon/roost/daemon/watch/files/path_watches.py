@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import cache
 
 from roost.daemon.watch.files import methods
@@ -113,7 +113,7 @@ class PathWatches:
             paths |= {path for path, each in self._remotes.items() if is_below(each, point) or is_below(point, each)}
         return paths
 
-    def walk(self, paths: Iterable[str]) -> tuple[bool, set[str]]:
+    def walk(self, paths: Collection[str]) -> tuple[bool, set[str]]:
         """Walk to paths, and watch the folders on the way, until nothing moves meanwhile.
 
         Return whether that succeeded, and other paths to walk to again.
@@ -131,8 +131,8 @@ class PathWatches:
                 else:
                     self._remotes[path] = trail.remote
             if not self._watch(folders, others):
-                return True, others
-        return False, others
+                return True, others.difference(paths)
+        return False, others.difference(paths)
 
     def drop(self, path: str) -> None:
         """Watch nothing for a path any more."""

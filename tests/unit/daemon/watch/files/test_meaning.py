@@ -35,6 +35,7 @@ def meaning_of(*notices):
         ((1, inotify.DELETE | inotify.ISDIR, "x"), Meaning(turned={"/a/x"})),
         ((1, inotify.CREATE, "other"), Meaning()),
         ((2, inotify.MODIFY, "x"), Meaning(written={"/b/x", "/link", "/mounted/b/x"})),
+        ((1, inotify.ATTRIB | inotify.ISDIR, ""), Meaning(gone={"/a"})),
         ((1, inotify.DELETE_SELF, ""), Meaning(gone={"/a"})),
         ((2, inotify.MOVE_SELF, ""), Meaning(gone={"/b", "/mounted/b"})),
         ((2, inotify.UNMOUNT, ""), Meaning(gone={"/b", "/mounted/b"})),

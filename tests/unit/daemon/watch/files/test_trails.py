@@ -85,6 +85,11 @@ def test_the_last_step_is_where_the_system_says(tree, path):
             assert "/".join(steps[-1]) == os.path.realpath(path)
 
 
+def test_a_folder_that_is_left_again_has_to_be_there():
+    entries = {"/a": Entry(EntryKind.FOLDER), "/b": Entry(EntryKind.FILE)}
+    assert trace("/a/../b", entries.__getitem__, lambda place: None).steps == (TrailStep("/", "a"), TrailStep("/", "b"))
+
+
 def test_a_loop_ends():
     steps = trace("/a/b", lambda place: Entry(EntryKind.LINK, "/a/b"), lambda place: None).steps
     assert steps == (TrailStep("/", "a"),)

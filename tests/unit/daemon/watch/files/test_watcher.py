@@ -178,6 +178,24 @@ async def test_a_file_that_is_written_under_another_name(watched, file, tmp_path
     await watched.until("a")
 
 
+@pytest.mark.unprivileged
+@pytest.mark.skipif(os.geteuid() == 0, reason="root passes all modes")
+async def test_modes_that_hide_a_file_and_show_it_again(watched, file):
+    await watched.watch("a", [str(file)])
+    for closed in (file, file.parent):
+        mode = closed.stat().st_mode
+        closed.chmod(0)
+        await watched.until("a")
+        await watched.settle()
+        closed.chmod(mode)
+        await watched.until("a")
+        await watched.settle()
+    file.parent.chmod(0o300)  # it may be entered, but not listed
+    save(file, "two")
+    await watched.until("a")
+    file.parent.chmod(0o700)
+
+
 async def test_a_folder_stands_for_its_names(watched, file, monkeypatch):
     monkeypatch.setattr(subjects, "DOUBT_SECONDS", 0.0)
     await watched.watch("a", [str(file.parent)])
