@@ -9,7 +9,7 @@ from aiohttp import web
 from roost.daemon.background.code import KnownCode
 from roost.daemon.builds.builds import Builds
 from roost.daemon.caches.ledger import INVENTORY_SECONDS, CacheLedger
-from roost.daemon.caches.remover import CacheRemover
+from roost.daemon.caches.remover import TRASH_SECONDS, CacheRemover
 from roost.daemon.caller.current import LastCaller
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import WatchSettings
@@ -131,6 +131,7 @@ def create_services(
     idle_work = IdleWork(store.index.upkeep, lifecycle, lambda: source.config.daemon.idle_work_seconds)
     idle_work.register(IDLE_WORK, EVERY_SECONDS, collections.run_idle)
     idle_work.register("cache-inventory", INVENTORY_SECONDS, ledger.take_inventory)
+    idle_work.register("trash", TRASH_SECONDS, remover.empty_trash)
     _register_upkeep(idle_work, store, source, prefixes, engines)
     resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers)
     prebuilds = Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables)

@@ -23,7 +23,7 @@ from contextlib import suppress
 from roost.daemon.caches.claims import Claims
 from roost.daemon.caches.needs import Needs, is_fresh
 from roost.daemon.caches.reaping import REAP, ReapRequest
-from roost.daemon.caches.shelves import ASIDE
+from roost.daemon.caches.shelves import ASIDE, list_leftovers
 from roost.daemon.engines.engine_set import Engines
 from roost.model.caches import CacheItem, CacheKind, Kept
 from roost.model.errors import StoreError
@@ -37,6 +37,9 @@ from roost.wire.run_output import REMOVED
 
 _FILE_KINDS: tuple[CacheKind, ...] = ("layer", "shared-layer", "output")
 """Kinds that are one file, which nothing maps."""
+
+TRASH_SECONDS = 3600.0
+"""How often the trash is emptied, while nothing else is done."""
 
 Reap = Callable[[str, bool], Awaitable[int]]
 """Deletes a path in the trash, and returns the freed bytes. Whether the file may be cut in steps comes second."""
@@ -115,6 +118,12 @@ class CacheRemover:
     async def reap(self, path: str) -> int:
         """Delete a path in the trash, and return the freed bytes. If it is cancelled, the rest stays, as an item."""
         return await self._reap(path, False)
+
+    async def empty_trash(self) -> None:
+        """Delete everything in the trash: what an interrupted removal or start has left. The work of idleness."""
+        for item in await asyncio.to_thread(lambda: list(list_leftovers(self._layout))):
+            if item.kind == "trash":
+                await self._delete(item.id, item.kind)
 
     async def _delete(self, trash_id: str, kind: CacheKind) -> int:
         freed = await self._reap(os.path.join(self._layout.root, trash_id), kind in _FILE_KINDS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from contextlib import suppress
 
 import msgspec
@@ -19,11 +20,13 @@ from roost.store.disk.file_ops import list_names, remove_tree
 from roost.store.disk.layer_files import delete_blobs, find_stray_blobs
 from roost.store.disk.layout import Layout
 from roost.store.disk.lease_files import create_lease, is_held
+from roost.store.disk.removal import delete_counting
 from roost.store.disk.run_folders import read_outcome
 from roost.store.disk.worker_folders import wait_for_workers
 from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
 
+_TRASH_SECONDS = 1.0
 _LEASE_SUFFIX = ".lease"
 _DESCRIPTIONS = (".manifest", ".record")
 
@@ -83,10 +86,18 @@ async def _delete_stray_layers(layout: Layout, index: Index) -> None:
     failpoint("recover.layers-swept")
 
 
+def _empty_trash(path: str) -> None:
+    """Delete what is in the trash as far as that takes a moment: a start must not wait for gigabytes, which nothing can
+    use any more. The rest goes in idle time."""
+    deadline = time.monotonic() + _TRASH_SECONDS
+    for name in list_names(path):
+        delete_counting(os.path.join(path, name), stops=lambda: time.monotonic() > deadline)
+
+
 def _empty_leftovers(layout: Layout) -> None:
     empty_folder(layout.stage)
     failpoint("recover.stage-emptied")
-    empty_folder(layout.trash)
+    _empty_trash(layout.trash)
     failpoint("recover.trash-emptied")
     empty_folder(layout.workers)
     failpoint("recover.workers-emptied")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 
 _STEP_BYTES = 64 << 20
 """A file of 1 GB takes 0.2 s to unlink, and 17 ms for each step of that size."""
 
 
-def delete_counting(path: str, *, shrinks: bool = False) -> int:
+def delete_counting(path: str, *, shrinks: bool = False, stops: Callable[[], bool] = lambda: False) -> int:
     """Delete a file or a tree, read-only folders included; return the bytes on the disk that were freed.
 
     These are the bytes of inodes whose last name goes. What can't be deleted is left. ``shrinks``: large files are cut
-    in steps first, so that the process can be ended in between: only for files that nobody can have mapped. Blocks.
+    in steps first, so that the process can be ended in between: only for files that nobody can have mapped. ``stops``
+    is asked before each folder: the rest is left once it returns true. Blocks.
     """
     try:
         status = os.lstat(path)
@@ -25,6 +27,8 @@ def delete_counting(path: str, *, shrinks: bool = False) -> int:
     freed = 0
     pending = [(path, False)]
     while pending:
+        if stops():
+            break
         folder, is_empty = pending.pop()
         if is_empty:
             freed += _delete_folder(folder)
@@ -38,7 +42,7 @@ def delete_counting(path: str, *, shrinks: bool = False) -> int:
 def _delete_files(folder: str, pending: list[tuple[str, bool]], *, shrinks: bool) -> int:
     """Delete the files of a folder, and add its folders to ``pending``."""
     freed = 0
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         os.chmod(folder, 0o700)
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -142,6 +142,15 @@ async def test_trash_is_an_item_too(bench: Bench) -> None:
     assert os.listdir(bench.store.layout.trash) == []
 
 
+async def test_the_trash_is_emptied_in_idleness_whatever_is_known_of_it(bench: Bench) -> None:
+    await bench.ledger.take_inventory()
+    put(bench.root, "trash/unknown.2/file")
+    await bench.remover.empty_trash()
+    assert os.listdir(bench.store.layout.trash) == []
+    assert (await bench.store.index.collection.map_usage())["trash"] == 0
+    assert bench.exists(PACKAGE)
+
+
 async def test_what_belongs_to_an_item_goes_with_it_and_nothing_else(bench: Bench) -> None:
     await bench.remove(PACKAGE)
     assert not bench.exists(f"{PACKAGE}.lock")

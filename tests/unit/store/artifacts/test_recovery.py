@@ -9,6 +9,7 @@ import os
 import pytest
 
 from roost.model.records import BuildRecord, LeaseTarget, NewGeneration, RunRecord
+from roost.store.artifacts import recovery
 from roost.store.disk.layout import Layout
 from roost.store.store import Store
 
@@ -51,6 +52,16 @@ async def test_left_over_trash_stage_and_launch_plans_go(root):
     store, _ = await reopened(root)
     assert [os.listdir(folder) for folder in (layout.trash, layout.stage, layout.launch)] == [[], [], []]
     assert os.path.isdir("/tmp")
+    await store.close()
+
+
+async def test_a_start_does_not_wait_for_a_large_trash(root, monkeypatch):
+    await (await Store.open(root)).close()
+    trash = Layout(root).trash
+    put(f"{trash}/a/b")
+    monkeypatch.setattr(recovery, "_TRASH_SECONDS", -1.0)
+    store, _ = await reopened(root)
+    assert os.listdir(trash) == ["a"]
     await store.close()
 
 

@@ -63,6 +63,16 @@ def test_a_large_file_is_cut_in_steps_only_if_it_has_no_other_name(tmp_path, mon
     assert (tmp_path / "other").stat().st_size == 130 << 20
 
 
+def test_a_deletion_stops_between_folders_and_goes_on_later(tmp_path):
+    for number in range(5):
+        write(tmp_path / "tree" / str(number) / "file", 10)
+    answers = iter([False, False, True])
+    delete_counting(str(tmp_path / "tree"), stops=lambda: next(answers))
+    assert len(list(tmp_path.rglob("file"))) == 4
+    delete_counting(str(tmp_path / "tree"))
+    assert not (tmp_path / "tree").exists()
+
+
 def test_what_is_not_there_frees_nothing(tmp_path):
     assert delete_counting(str(tmp_path / "none")) == 0
 
