@@ -4,6 +4,7 @@ all; what is malformed is refused with what and where; what can't be asked is no
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,21 @@ def test_publishers_at_once_lose_nothing(machine: Machine, place: RegistryProces
     assert len({(row["definition_digest"], row["settings_digest"]) for row in shared}) == 6
     for number in range(3):
         assert len(user.json("env", "versions", f"Roost-Own{number}")["versions"]) == 2
+
+
+def test_what_is_newer_in_a_catalogue_is_an_event_once_a_day_and_never_adopted(
+    machine: Machine, place: RegistryProcess
+) -> None:
+    curator, user = machine(), machine(team(place))
+    register(curator)
+    curator.ok("curated", "publish", "train", "--registry", team(place))
+    user.config.write_text(user.config.read_text() + "[daemon]\nidle_work_seconds = 0\n")
+    news: list[dict[str, Any]] = []
+    while not news:  # the daemon looks as soon as nobody asks it for anything
+        time.sleep(0.3)
+        lines = user.ok("events", "--json").splitlines()
+        news = [event for event in map(json.loads, lines) if event["kind"] == "curated-newer"]
+    assert [event["fields"] for event in news] == [
+        {"environment": "Roost-train:1", "known": None, "registry": team(place)}
+    ]
+    assert curated(user) == {}

@@ -5,16 +5,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from roost.daemon.curated import shipped
+from roost.daemon.curated.catalogue import make_curated_version
+from roost.daemon.curated.registry import CatalogueRegistry
 from roost.daemon.curated.versions import CuratedVersions
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.launch.folder import LaunchFolder
+from roost.model.definition import Defaults, Definition, Pip, Settings
+from roost.model.errors import LookupFailedError
 from roost.model.names import VersionReference
+from roost.model.records import EnvironmentBody
 from roost.store.store import Store
 
 
@@ -96,3 +102,30 @@ async def test_a_start_writes_nothing_where_all_is_there(
         (folder / "Roost-New" / f"{number}.toml").write_text(f'[conda]\ndependencies = ["python >=3.1{number}"]\n')
     await ship(store)
     assert trace.read_text().count("commit ") == 1, "all of them in one transaction"
+
+
+async def test_newer_versions_of_a_catalogue_are_found_and_not_registered(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with the latest version that is known here; what ships with roost is nobody else's."""
+    entries = [("Roost-Team", 1), ("Roost-Team", 3), ("Roost-Known", 2), ("Roost-Minimal", 9)]
+
+    async def fetch(self: CatalogueRegistry, location: str) -> object:
+        named = [SimpleNamespace(name=name, version=version) for name, version in entries]
+        return SimpleNamespace(catalogue=SimpleNamespace(entries=named)) if location == "here" else None
+
+    monkeypatch.setattr(CatalogueRegistry, "fetch", fetch)
+    curated = CuratedVersions(store, cast("Engines", None), cast("Events", None), cast("LaunchFolder", None))
+    definition = Definition(pip=Pip(requirements=()))
+    for number in (1, 2):
+        body = EnvironmentBody(
+            definition=definition, settings=Settings(variables={"N": str(number)}), defaults=Defaults()
+        )
+        new = make_curated_version("Roost-Known", number, body.definition, body.settings, body.defaults, "here")
+        await store.index.environments.register(new)
+    assert await curated.find_newer("here") == {"Roost-Team": (3, None)}
+    entries.append(("Roost-Known", 4))
+    assert await curated.find_newer("here") == {"Roost-Team": (3, None), "Roost-Known": (4, 2)}
+    assert await curated.find_newer("elsewhere") == {}
+    with pytest.raises(LookupFailedError):
+        await store.index.environments.get(VersionReference(name="Roost-Team"))
