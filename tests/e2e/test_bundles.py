@@ -94,7 +94,8 @@ def test_every_kind_of_wheel_comes_along(roost: Roost, offline: OfflineRoost, pi
     for path, text in backend_files("foldered", "5.0", str(trace), static=True).items():
         roost.write(f"foldered/{path}", text)
     url = f"{pip_index.origin}/files/linked-3.0-py3-none-any.whl"
-    roost.write("requirements.txt", f"greet\nmade\nlinked @ {url}\n./{name}\n./foldered\n")
+    roost.write("more.txt", f"made\nlinked @ {url}\n")
+    roost.write("requirements.txt", f"greet\n-r more.txt\n./{name}\n./foldered\n")
     roost.json("cache", "bundle", "export", "-o", "b.roost")
     traces = trace.read_text()
     (environment,) = offline.json("cache", "bundle", "import", "b.roost")["environments"]

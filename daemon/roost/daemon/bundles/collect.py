@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 
@@ -36,23 +37,24 @@ async def collect_packages(
     """
     substituted = substitute(lock, environ)
     credentials = {**credentials, **map_masked_urls(lock, substituted)}
-    found: list[CollectedFile] = []
+    paths: dict[str, str] = {}
     try:
         if lock.conda:
             conda = await engines.conda()
-            paths = await conda.fetch_archives(substituted.conda, progress=progress, credentials=credentials)
-            for package in lock.conda:
-                path = paths[package.sha256]
-                found.append(CollectedFile(describe_package(package, os.stat(path).st_size), path))
+            paths |= await conda.fetch_archives(substituted.conda, progress=progress, credentials=credentials)
         if lock.wheels:
             pip = await engines.pip()
-            files = await pip.fetch_wheel_files(substituted.wheels, progress=progress, credentials=credentials)
-            for wheel in lock.wheels:
-                path = files[wheel.sha256]
-                found.append(CollectedFile(describe_wheel(wheel, os.stat(path).st_size), path))
+            paths |= await pip.fetch_wheel_files(substituted.wheels, progress=progress, credentials=credentials)
     except CodedError as error:
         raise explain_missing_package(error, lock) from error
-    return found
+    return await asyncio.to_thread(_describe_files, lock, paths)
+
+
+def _describe_files(lock: Lock, paths: Mapping[str, str]) -> list[CollectedFile]:
+    sizes = {sha256: os.stat(path).st_size for sha256, path in paths.items()}
+    packages = [describe_package(package, sizes[package.sha256]) for package in lock.conda]
+    wheels = [describe_wheel(wheel, sizes[wheel.sha256]) for wheel in lock.wheels]
+    return [CollectedFile(blob, paths[blob.digest.removeprefix("sha256:")]) for blob in (*packages, *wheels)]
 
 
 async def collect_base(

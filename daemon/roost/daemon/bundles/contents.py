@@ -6,8 +6,9 @@ locations of the machine that exports are left out; what they led to is in the l
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import msgspec
@@ -87,21 +88,43 @@ def decode_contents(data: bytes, name: str) -> BundleContents:
 
 
 def make_portable_body(body: EnvironmentBody) -> EnvironmentBody:
-    """Return ``body`` without paths and locations of this machine, which count in no digest."""
+    """Return ``body`` without folders and locations of this machine, which count in no digest."""
+    return _map_places(body, lambda item: posixpath.basename(item.path or "") or None)
+
+
+def place_body(body: EnvironmentBody, snapshots: str) -> EnvironmentBody:
+    """Return ``body`` of a bundle as if its local content was in the store of this machine, whose folder of snapshots
+    is ``snapshots``: what is not there is missed by name if it is needed for another solve. No other path stays."""
+
+    def place(item: PipItem) -> str | None:
+        name = posixpath.basename(item.path or "")
+        if item.digest is None or not name:
+            return None
+        return posixpath.join(snapshots, item.digest.removeprefix("sha256:"), "content" if name == ".." else name)
+
+    return _map_places(body, place)
+
+
+def _map_places(body: EnvironmentBody, place: Callable[[PipItem], str | None]) -> EnvironmentBody:
+    """Return ``body`` with the path that ``place`` gives to each folder of a line; wheels are found by their digest."""
+
+    def map_item(item: PipItem) -> PipItem:
+        inner = tuple(map_item(each) for each in item.items)
+        if item.kind in ("requirements", "constraints"):
+            path = item.text if item.path is not None else None  # that there is one means that it was a file
+        elif item.kind == "editable":
+            path = item.path  # digested: such a definition goes into no bundle
+        else:
+            path = place(item) if item.kind != "wheel" and item.path is not None else None
+        return msgspec.structs.replace(item, items=inner, path=path, location=None)
+
     definition = body.definition
-    items = tuple(_without_place(item) for item in definition.pip.requirements)
+    items = tuple(map_item(item) for item in definition.pip.requirements)
     definition = msgspec.structs.replace(definition, pip=msgspec.structs.replace(definition.pip, requirements=items))
     if definition.base is not None and definition.base.context_path is not None:
         base = msgspec.structs.replace(definition.base, context_path=None)
         definition = msgspec.structs.replace(definition, base=base)
     return msgspec.structs.replace(body, definition=definition)
-
-
-def _without_place(item: PipItem) -> PipItem:
-    inner = tuple(_without_place(each) for each in item.items)
-    # An editable's path is digested: such a definition is refused before.
-    path = item.path if item.kind == "editable" else None
-    return msgspec.structs.replace(item, items=inner, path=path, location=None)
 
 
 def make_portable_lock(lock: Lock, name: str) -> Lock:

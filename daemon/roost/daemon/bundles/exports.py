@@ -184,8 +184,8 @@ class BundleExporter:
             if key not in bundled:
                 bundled[key], more = await self._collect(each, name, folder, publish)
                 files += more
-        contents = encode_contents(BundleContents(environments=tuple(bundled.values())))
-        index = create_index(contents, (file.blob for file in files))
+        contents = await asyncio.to_thread(encode_contents, BundleContents(environments=tuple(bundled.values())))
+        index = await asyncio.to_thread(create_index, contents, [file.blob for file in files])
         progress = BuildProgress(publish)
         progress.start("pack", index.content_size)
         paths = {file.blob.digest: file.path for file in files}

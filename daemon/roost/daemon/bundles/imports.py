@@ -147,7 +147,8 @@ class BundleImporter:
             raise damaged(name, "it has no environment")
         files = {blob.digest: blob for blob in index.files}
         # A Python that comes along fits nothing before it is here: it is judged like every other environment.
-        return [await check_environment(self._engines, each, files) for each in contents.environments]
+        snapshots = self._store.layout.snapshots
+        return [await check_environment(self._engines, each, files, snapshots) for each in contents.environments]
 
     # ---------------------------------------------------------------- using
     async def _publish_files(self, index: BundleIndex, trusted: Sequence[TrustedEnvironment], stage: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import msgspec
 
 from roost.daemon.bases.registry_images import parse_image_config
-from roost.daemon.bundles.contents import BundledEnvironment, list_variables
+from roost.daemon.bundles.contents import BundledEnvironment, list_variables, place_body
 from roost.daemon.bundles.errors import BundlePlatformError, BundleUntrustedError
 from roost.daemon.bundles.format import TITLE
 from roost.daemon.definitions.resolved import ENVIRONMENT_FORMAT, ResolvedDefinition, TargetedDefinition
@@ -46,15 +46,16 @@ class TrustedEnvironment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def check_environment(
-    engines: Engines, bundled: BundledEnvironment, files: Mapping[str, Descriptor]
+    engines: Engines, bundled: BundledEnvironment, files: Mapping[str, Descriptor], snapshots: str
 ) -> TrustedEnvironment:
-    """Return ``bundled`` as a definition of this machine. ``files``: what is in the bundle, by digest.
+    """Return ``bundled`` as a definition of this machine. ``files``: what is in the bundle, by digest; ``snapshots``:
+    the folder of this machine for local content.
 
     Raises BundleUntrustedError, BundlePlatformError.
     """
     try:
         check_name(bundled.name)
-        targeted = _target(bundled)
+        targeted = _target(bundled, snapshots)
         _check_files(bundled, files)
         missing = await _verify_lock(engines, bundled, targeted)
     except (BundlePlatformError, BundleUntrustedError):
@@ -73,9 +74,9 @@ def _untrusted(bundled: BundledEnvironment, reason: str) -> BundleUntrustedError
     )
 
 
-def _target(bundled: BundledEnvironment) -> TargetedDefinition:
+def _target(bundled: BundledEnvironment, snapshots: str) -> TargetedDefinition:
     """Return the definition for this machine, with its digests computed again."""
-    body = bundled.body
+    body = place_body(bundled.body, snapshots)
     canonical, settings = canonicalise_definition(body.definition, body.defaults), canonicalise_settings(body.settings)
     if digest_bytes(canonical) != bundled.definition_digest:
         raise _untrusted(bundled, "its definition has another digest")
