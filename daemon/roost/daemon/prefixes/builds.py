@@ -87,7 +87,8 @@ class PrefixBuilds:
                 drift = await asyncio.to_thread(find_drift, existing)
                 if drift is None or await self.renew(existing):
                     return PrefixResult(artifact=existing, reused=True)
-                await self.retire(existing, request.lock, drift.message)
+                if await self._store.index.artifacts.find_ready("prefix", existing.key) is not None:
+                    await self.retire(existing, request.lock, drift.message)  # else a collection is moving it away
             return await self._publish(task, request)
 
         async with self._tasks.join(digest_lock(request.lock), start) as (task, listener, joined):

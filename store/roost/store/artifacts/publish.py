@@ -74,7 +74,9 @@ async def publish_prefix(
     key = digest_lock(lock)
     ready = await index.artifacts.find_ready("prefix", key)
     if ready is not None:
-        return await index.publish_prefix(ready, lock, generation)
+        reused = await index.reuse_prefix(key, lock, generation)
+        if reused is not None:  # else it was collected in between
+            return reused
     artifact = _new_artifact(layout, lock.platform, key)
     try:
         await finish_despite_cancel(asyncio.create_task(_insert_building(index, artifact, build_id, lock)))

@@ -36,6 +36,7 @@ class Index(Queries):
 
     load_facts = Read(transactions.load_facts)
     publish_prefix = Write(transactions.publish_prefix)
+    reuse_prefix = Write(transactions.reuse_prefix)
     publish_image = Write(transactions.publish_image)
     register_locked = Write(transactions.register_locked)
     record_bundle = Write(transactions.record_bundle)

@@ -106,6 +106,19 @@ def publish_prefix(
     return ready
 
 
+def reuse_prefix(
+    connection: sqlite3.Connection, key: str, lock: Lock, generation: NewGeneration | None
+) -> Artifact | None:
+    """Return the ready prefix of ``key``, and add a generation of it; ``None``, and nothing is added, if there is
+    none any more."""
+    existing = artifacts.find_ready_artifact(connection, "prefix", key)
+    if existing is not None:
+        put_lock(connection, lock)
+        if generation is not None:
+            add_generation(connection, generation, lock)
+    return existing
+
+
 def publish_image(
     connection: sqlite3.Connection,
     artifact: Artifact | None,

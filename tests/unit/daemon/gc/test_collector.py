@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -132,7 +133,8 @@ class Root:
 
     async def set_last_use(self, artifact, age):
         moment = time.time() - age
-        os.utime(artifact.lease_path, (moment, moment))
+        with suppress(FileNotFoundError):  # a collection at the same time has taken it
+            os.utime(artifact.lease_path, (moment, moment))
         await self.store.index.database.write(
             lambda connection: connection.execute(
                 "UPDATE artifacts SET last_used = ?, created = ? WHERE id = ?",
@@ -395,6 +397,40 @@ async def test_a_publication_over_the_budget_begins_a_collection_that_builds_wai
     assert event.fields["trigger"] == "published"
     assert root.recorded == 1, "sums are complete before they are compared"
     assert event.fields["removed"] == 1
+
+
+async def test_a_budget_is_exceeded_by_what_is_being_built_only(root):
+    first = await root.publish("first")
+    size = (await root.collector.plan()).plan.used_bytes
+    root.configure(msgspec.structs.replace(EVERYTHING, budget_bytes=2 * size + size // 2))
+    for number in range(6):
+        await root.triggers.wait_for_space()
+        assert len(await root.prefixes()) <= 2
+        await root.publish(f"p{number}", age=DAY - number)
+        await root.triggers.on_published()
+    await root.triggers.wait_for_space()
+    assert len(await root.prefixes()) == 2
+    assert not os.path.exists(first.path)
+
+
+async def test_builds_and_collections_at_the_same_time_lose_nothing(root):
+    async def build(number):
+        made = await root.publish(f"p{number % 5}", age=DAY if number % 2 else 0)
+        assert made.state == "ready"
+
+    collecting = asyncio.create_task(collect_again_and_again(root))
+    await asyncio.gather(*(build(number) for number in range(30)))
+    collecting.cancel()
+    await asyncio.gather(collecting, return_exceptions=True)
+    ready = {artifact.path for artifact in await root.store.index.artifacts.list_all() if artifact.state == "ready"}
+    assert all(os.path.exists(f"{path}/bin/module.py") for path in ready)
+    names = [name for name in os.listdir(root.store.layout.prefixes) if "." not in name]
+    assert {os.path.join(root.store.layout.prefixes, name) for name in names} == ready
+
+
+async def collect_again_and_again(root):
+    while True:
+        await root.collect(everything=True)
 
 
 async def test_within_the_limits_nothing_is_gathered(root, monkeypatch):

@@ -294,3 +294,20 @@ async def test_many_publishes_at_once_number_without_a_gap(store, lock_of, fill)
         generations = await store.index.generations.list_by_definition(f"sha256:{definition}")
         assert [g.number for g in generations] == list(range(1, 21))
         assert [g.number for g in generations if g.current] == [20]
+
+
+async def test_a_prefix_that_is_collected_while_it_is_asked_for_is_built_again(store, lock_of, fill, monkeypatch):
+    lock = lock_of("a")
+    first = await store.artifacts.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill)
+    find_ready = store.index.artifacts.find_ready
+
+    async def find_and_lose(kind, key):
+        found = await find_ready(kind, key)
+        assert await store.artifacts.delete(first.id)
+        return found
+
+    monkeypatch.setattr(store.index.artifacts, "find_ready", find_and_lose, raising=False)
+    again = await store.artifacts.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill)
+    assert again.id != first.id
+    assert os.path.isdir(again.path)
+    assert not os.path.exists(first.path)
