@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import msgspec
 import pytest
+from tests.golden.test_golden_digests import VECTORS, parsed
 
 from roost.daemon.bundles.contents import (
     BundleContents,
@@ -19,8 +23,8 @@ from roost.daemon.bundles.contents import (
 from roost.daemon.bundles.errors import BundleInvalidError, BundleNewerError, BundleTooLargeError, BundleUnportableError
 from roost.daemon.bundles.format import create_index, describe_file
 from roost.daemon.locks.artifact import find_local_part
-from roost.model.canonical.form import digest_definition
-from roost.model.definition import Base, Definition, Pip, PipItem
+from roost.model.canonical.form import digest_definition, digest_settings
+from roost.model.definition import Base, Defaults, Definition, Pip, PipItem
 from roost.model.errors import Location
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel, digest_lock
 from roost.model.records import EnvironmentBody
@@ -122,3 +126,18 @@ def test_more_than_one_bundle_may_have_is_refused() -> None:
     files = [describe_file(f"{number:064x}", 1, "application/x", "a" * 200) for number in range(20_000)]
     with pytest.raises(BundleTooLargeError, match="20,000 files"):
         create_index(b"{}", files)
+
+
+def test_every_definition_has_its_digest_in_a_bundle_and_on_the_other_machine(tmp_path: Path) -> None:
+    for number, vector in enumerate(VECTORS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        definition, settings = parsed(vector, folder)
+        defaults = msgspec.convert(vector.get("defaults", {}), Defaults)
+        body = EnvironmentBody(definition=definition, settings=settings, defaults=defaults)
+        sent = msgspec.json.decode(msgspec.json.encode(make_portable_body(body)), type=EnvironmentBody)
+        for each in (sent, place_body(sent, "/root/snapshots")):
+            assert digest_definition(each.definition, each.defaults) == vector["digest"], vector["name"]
+            assert digest_settings(each.settings) == vector["settings_digest"]
+        if "-e " not in json.dumps(vector.get("files", "")) and not definition.conda.explicit:
+            assert str(folder) not in msgspec.json.encode(sent).decode(), vector["name"]
