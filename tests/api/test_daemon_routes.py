@@ -98,6 +98,7 @@ async def test_doctor_tells_checks_and_settings_with_origins(served: Any) -> Non
     checks = {check["name"]: check for check in body["checks"]}
     wanted = {
         "config",
+        "content",
         "root-writable",
         "index",
         "space",

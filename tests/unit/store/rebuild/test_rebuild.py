@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
+import signal
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -29,6 +32,7 @@ from roost.model.records import (
 from roost.store.artifacts.publish import FillResult
 from roost.store.disk.layout import Layout
 from roost.store.disk.run_folders import BegunRun, create_folder
+from roost.store.failpoints import FAILPOINT, TRACE
 from roost.store.migrations.examination import IndexDamagedError, IndexMissingError, IndexUnusableError
 from roost.store.rebuild.copying import CopyInterruptedError, copy_index, copy_path, is_copy_due
 from roost.store.rebuild.rebuild import RebuildReport, rebuild_index
@@ -131,13 +135,12 @@ async def fill_root(root: str) -> None:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    """A root that is copied for each test; prefixes have short paths."""
-    import asyncio
-
-    root = tmp_path_factory.mktemp("r")
+    """A root that is copied for each test. A killed process loses nothing that it wrote: it needs no real disk."""
+    parent = Path(tempfile.mkdtemp(prefix="r", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"))
+    root = parent / "r"
     asyncio.run(fill_root(str(root)))
     yield root
-    shutil.rmtree(root, ignore_errors=True)
+    shutil.rmtree(parent, ignore_errors=True)
 
 
 @pytest.fixture
@@ -341,3 +344,40 @@ def test_a_full_disk_changes_nothing(root, monkeypatch):
         repair(root)
     assert Path(root, "index.db").read_bytes() == before
     assert [name for name in os.listdir(root) if "rebuilt" in name or "damaged" in name] == []
+
+
+def run_child(root: str, **variables: str) -> int:
+    """Repair in a forked process with these variables; its exit code."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        os.environ.update(variables)
+        repair(root)
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+async def test_killed_at_any_point_the_next_repair_begins_again_and_loses_nothing(root, tmp_path):
+    def damage() -> None:
+        for end in ("", "-wal"):
+            with open(f"{root}/index.db{end}", "r+b" if not end else "wb") as file:
+                file.write(b"\xff" * 50)
+
+    damage()
+    assert run_child(root, **{TRACE: str(tmp_path / "trace")}) == 0
+    lines = (tmp_path / "trace").read_text().splitlines()
+    names = [line.split()[1] for line in lines if line.startswith("point ")]
+    assert "rebuild.aside" in names
+    for point in dict.fromkeys(names):
+        damage()
+        assert run_child(root, **{FAILPOINT: point}) == -signal.SIGKILL, point
+        if point != "rebuild.placed":
+            with pytest.raises(LOST_INDEX):
+                await Store.open(root)
+            assert repair(root).lost == (), point
+        assert await assert_consistent(root) == (ENVIRONMENTS, 4), point
+        for old in Path(root).glob("index.db.damaged-*"):  # each would be one more source
+            old.unlink()
+    assert [name for name in os.listdir(root) if "rebuilt" in name] == []
