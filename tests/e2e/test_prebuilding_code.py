@@ -123,7 +123,7 @@ def write_project(folder: Path, name: str, trace: Trace, *, static: bool = True)
     return project
 
 
-@pytest.mark.parametrize(("line", "static"), [("./proj", True), ("-e ./proj", True), ("-e ./proj", False)])
+@pytest.mark.parametrize(("line", "static"), [("./proj", True), ("-e ./proj", False)])
 async def test_a_folder_waits_until_it_was_built_here_as_it_is(
     parts: Prebuilding, pip_index: PipIndex, short_folder: Path, trace: Trace, line: str, static: bool
 ) -> None:
@@ -193,34 +193,36 @@ def conda(*lines: str, pip: str = "", channels: str = "extra, conda-forge") -> s
     return f"channels: [{channels}]\ndependencies:\n" + "".join(f"  - {line}\n" for line in lines) + more
 
 
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("bin/.evil-post-link.sh", "link-script"),
-        ("bin/.evil-pre-link.sh", "link-script"),
-        ("etc/conda/activate.d/evil.sh", "activation-script"),
-    ],
-)
-async def test_scripts_of_conda_packages_wait(
-    parts: Prebuilding, extra_channel: Path, trace: Trace, path: str, kind: str
-) -> None:
-    write_hostile(extra_channel, "evil", {path: f"echo ran >> {trace.path}\n"})
+SCRIPTS = {
+    "linked": ("bin/.linked-post-link.sh", "link-script"),
+    "early": ("bin/.early-pre-link.sh", "link-script"),
+    "active": ("etc/conda/activate.d/active.sh", "activation-script"),
+    "shadow": ("lib/python3.99/os.py", "interpreter-file"),
+}
+"""Name of a package to its file that is code."""
+
+
+async def test_scripts_of_conda_packages_wait(parts: Prebuilding, extra_channel: Path, trace: Trace) -> None:
+    for name, (path, _) in SCRIPTS.items():
+        write_hostile(extra_channel, name, {path: f"echo ran >> {trace.path}\n"})
     write_hostile(extra_channel, "plain", {"share/plain.txt": "x"})
     await index(extra_channel)
-    await check_waits(parts, conda("evil"), kind, "evil 1.0")
-    await check_waits(parts, conda("evil"), kind, "evil 1.0")  # all packages are in the cache by now
+    for name, (_, kind) in SCRIPTS.items():
+        await check_waits(parts, conda(name), kind, f"{name} 1.0")
+    await check_waits(
+        parts, conda("linked", "active"), "activation-script", "active 1.0"
+    )  # all are in the cache by now
     assert trace.count == 0
     assert await parts.services.store.index.artifacts.list_all() == []
-    await parts.build(conda("evil"))
-    assert (trace.count > 0) == ("pre-link" not in path)
+    await parts.build(conda("linked", "active"))
+    assert trace.count > 0
+    await check_ready(parts, conda("active", "plain"))
     before = trace.count
-    await check_ready(parts, conda("evil", "plain"))
-    assert trace.count >= before
-    before = trace.count
-    write_hostile(extra_channel, "evil", {path: f"echo ran >> {trace.path} # other\n"}, build="1", build_number=1)
-    (extra_channel / "noarch/evil-1.0-0.conda").rename(extra_channel / "noarch/evil-1.0-1.conda")
+    path, kind = SCRIPTS["linked"]
+    write_hostile(extra_channel, "linked", {path: f"echo ran >> {trace.path} # other\n"}, build="1", build_number=1)
+    (extra_channel / "noarch/linked-1.0-0.conda").rename(extra_channel / "noarch/linked-1.0-1.conda")
     await index(extra_channel)
-    await check_waits(parts, conda("plain", "evil"), kind, "evil 1.0")
+    await check_waits(parts, conda("plain", "linked"), kind, "linked 1.0")
     assert trace.count == before
 
 
@@ -252,15 +254,6 @@ async def test_no_code_of_conda_packages_runs_while_wheels_are_installed(
     pip_index.add("data", wheel_with_data("data", {"etc/conda/activate.d/data.sh": script}))
     await check_waits(parts, conda("python", pip="data"), "activation-script", "data 1.0")
     assert trace.count == before
-
-
-@pytest.mark.parametrize("files", [{"lib/python3.99/os.py": ""}, {"bin/python": ""}, {"lib/python399.zip": ""}])
-async def test_a_package_in_the_place_of_python_waits(
-    parts: Prebuilding, extra_channel: Path, files: dict[str, str]
-) -> None:
-    write_hostile(extra_channel, "shadow", files)
-    await index(extra_channel)
-    await check_waits(parts, conda("shadow"), "interpreter-file", "shadow 1.0")
 
 
 def wheel_with_data(name: str, files: dict[str, str]) -> tuple[str, bytes]:
