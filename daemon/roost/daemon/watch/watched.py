@@ -9,6 +9,7 @@ import msgspec
 from roost.daemon.watch.closure import NOTHING, Closure
 from roost.daemon.watch.reading import WatchSubject
 from roost.daemon.watch.states import WatchState, restore
+from roost.model.errors import MALFORMED_JSON
 from roost.model.records import WatchRecord
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def decode_watch(record: WatchRecord) -> tuple[WatchedDefinition, Closure]:
     try:
         body = msgspec.json.decode(record.body, type=_Body)
         closure = msgspec.json.decode(record.inputs or b"{}", type=Closure) if record.inputs != b"{}" else NOTHING
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED_JSON as error:
         log.warning("What is stored of the watch of %s can't be read: %s", record.path, error)
         body, closure = _Body(subject=WatchSubject(path=record.path), state=WatchState(paused=record.paused)), NOTHING
     watch = WatchedDefinition(record.id, body.subject, record.origin, record.last_used, restore(body.state))
