@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-FUZZED = ("tests/property", "tests/api/test_generated_requests.py")
+FUZZED = ("tests/property", "tests/api/test_generated_requests.py", "tests/unit/daemon/watch/files")
 KILLED = (
     "tests/crash",
     "tests/e2e/test_cancelling.py",

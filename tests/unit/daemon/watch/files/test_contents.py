@@ -54,6 +54,14 @@ def test_a_settled_file_is_not_read_again(tmp_path: Path, monkeypatch):
     assert look(path, before, later=20) is before
 
 
+def test_a_settled_file_that_is_saved_is_other(tmp_path: Path):
+    path = tmp_path / "f"
+    path.write_text("one")
+    before = look(path, later=10)
+    path.write_text("two!")
+    assert is_other(before, look(path, before))
+
+
 def test_a_file_whose_times_are_in_the_future_is_read_again(tmp_path: Path):
     path = tmp_path / "f"
     path.write_text("one")

@@ -145,6 +145,22 @@ async def test_a_missing_parent_that_appears_step_by_step(watched, tmp_path):
     await watched.until("a")
 
 
+async def test_a_walk_that_others_disturbed_is_made_again(watched, tmp_path, monkeypatch):
+    path, walk, disturbed = tmp_path / "not" / "yet.yml", path_watches.PathWatches.walk, threading.Event()
+    await watched.watch("a", [str(path)])
+
+    def disturb(watches, paths):
+        monkeypatch.setattr(path_watches.PathWatches, "walk", walk)
+        disturbed.set()
+        return False, set()
+
+    monkeypatch.setattr(path_watches.PathWatches, "walk", disturb)
+    path.parent.mkdir()
+    await asyncio.to_thread(disturbed.wait, PATIENCE)
+    path.write_text("one")
+    await watched.until("a")
+
+
 async def test_links_that_are_turned_and_their_targets(watched, tmp_path):
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
