@@ -55,6 +55,8 @@ class CacheRemover:
         self._claims = Claims(layout, engines.holds)
         self._needs = Needs(layout, index)
         self._reap = reap or self._reap_in_worker
+        self._moved: dict[str, str] = {}
+        """Id of an item whose deletion has not ended, which may have been cancelled, to its id in the trash."""
 
     async def list_items(self) -> list[CacheItem]:
         """Return everything that could be removed, as it was recorded, with what needs it. What has no size yet is
@@ -64,17 +66,21 @@ class CacheRemover:
     async def remove(self, item: CacheItem) -> int | Kept:
         """Remove ``item``; return the bytes on the disk that were freed, or why it stays.
 
-        Once it is in the trash, a cancellation ends the deletion at once. The rest stays there, and is an item.
+        Once it is in the trash, a cancellation ends the deletion at once. The rest stays there, and is an item; to
+        remove ``item`` again goes on with it.
         """
         if item.kind == "trash":
             return await self._delete(item.id, item.kind)
-        moved = await finish_despite_cancel(asyncio.create_task(self._move(item)))
-        if isinstance(moved, Kept):
-            return moved
-        return await self._delete(moved, item.kind)
+        if item.id not in self._moved:
+            result = await finish_despite_cancel(asyncio.create_task(self._move(item)))
+            if result is not None:
+                return result
+        freed = await self._delete(self._moved[item.id], item.kind)
+        del self._moved[item.id]
+        return freed
 
-    async def _move(self, item: CacheItem) -> str | Kept:
-        """Move ``item`` into the trash, and return its id there."""
+    async def _move(self, item: CacheItem) -> Kept | None:
+        """Move ``item`` into the trash, or return why it stays."""
         async with self._claims.claim(item) as reason:
             failpoint("collect.claimed")
             reason = reason or await self._needs.find(item)
@@ -92,7 +98,8 @@ class CacheRemover:
                 if item.kind in ("layer", "shared-layer"):  # a row whose blob is missing counts as none
                     await self._index.layers.delete([digest_of_blob(item.id)])
             failpoint("collect.recorded")
-            return moved
+            self._moved[item.id] = moved
+            return None
 
     def _rename(self, item: CacheItem) -> str | Kept:
         path = os.path.join(self._layout.root, item.id)

@@ -33,6 +33,10 @@ _WORDS = {
     "build": "being built by",
     "container": "used by container",
     "version": "part of",
+    "prefix": "its files are in prefix",
+    "base": "part of base image",
+    "locked": "locked by",
+    "unmovable": "it can't be moved:",
 }
 """For the first parts of protections."""
 _ALONE = {

@@ -305,6 +305,25 @@ async def test_a_full_disk_is_freed_although_nothing_can_be_written(
     assert LAYER not in {each.id for each in await bench.remover.list_items()}
 
 
+async def test_a_removal_that_is_cancelled_while_it_moves_goes_on_when_it_is_asked_for_again(bench: Bench) -> None:
+    item, detach = await bench.item(PACKAGE), bench.remover._claims.detach
+    loop, moving = asyncio.get_running_loop(), asyncio.Event()
+
+    def detach_slowly(each: CacheItem) -> None:
+        loop.call_soon_threadsafe(moving.set)
+        detach(each)
+
+    bench.remover._claims.detach = detach_slowly  # type: ignore[method-assign]
+    task = asyncio.create_task(bench.remover.remove(item))
+    await moving.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert not bench.exists(PACKAGE)
+    assert await bench.remover.remove(item) == item.bytes
+    assert os.listdir(bench.store.layout.trash) == ["old.1"]
+
+
 async def test_a_cancelled_deletion_leaves_an_item_in_the_trash(bench: Bench) -> None:
     item, begun = await bench.item(PACKAGE), asyncio.Event()
 
@@ -321,4 +340,6 @@ async def test_a_cancelled_deletion_leaves_an_item_in_the_trash(bench: Bench) ->
     bench.remover._reap = bench.reap
     (left,) = [each for each in await bench.remover.list_items() if each.id.startswith("trash/six")]
     assert (left.kind, left.bytes) == ("trash", item.bytes)
-    assert await bench.remover.remove(left) == item.bytes
+    assert await bench.remover.remove(item) == item.bytes, "who asks again goes on"
+    assert left.id not in {each.id for each in await bench.remover.list_items()}
+    assert await bench.remover.remove(item) == Kept(reason="gone")
