@@ -3,12 +3,14 @@ totals of what is stored."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from typing import Any
 
 from roost.client.terminal.text import format_count, format_duration, format_size, format_table, format_time
 
 Json = dict[str, Any]
+_DIGEST = re.compile(r"[0-9a-f]{32,}")
 _MOST_STEPS = 40
 """Lines of steps without ``--explain``; the rest is counted."""
 
@@ -31,11 +33,23 @@ def _step_lines(view: Json, most: int) -> list[str]:
         return []
     heads = ("RULE", "KIND", "ID", "FREES", "AGE", "REASON")
     rows = [
-        (step["rule"], step["kind"], step["id"], format_size(step["bytes"]), _format_age(step), _reason(step))
+        (
+            step["rule"],
+            step["kind"],
+            _short_id(step["id"]),
+            format_size(step["bytes"]),
+            _format_age(step),
+            _reason(step),
+        )
         for step in steps[:most]
     ]
     more = [f"… and {format_count(len(steps) - most, 'further step')} (--explain shows all)"] if steps[most:] else []
     return [*format_table(heads, rows).split("\n"), *more]
+
+
+def _short_id(item_id: str) -> str:
+    """Return an id with its digests cut: they are longer than a line of a terminal."""
+    return _DIGEST.sub(lambda found: f"{found[0][:12]}…", item_id)
 
 
 def _reason(step: Json) -> str:
