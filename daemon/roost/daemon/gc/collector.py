@@ -100,21 +100,26 @@ class Collector:
         return await self._caches.list_items()
 
     async def plan(
-        self, *, everything: bool = False, refused: Mapping[Name, str] | None = None, since: str | None = None
+        self,
+        *,
+        everything: bool = False,
+        leftovers: bool = False,
+        refused: Mapping[Name, str] | None = None,
+        since: str | None = None,
     ) -> PlannedCollection:
         """Return what a collection would do now. ``refused``: what counts as needed, and why; so does what was used
         after ``since``."""
         settings = self._config.config.cache
         disk = await asyncio.to_thread(measure_disk, self._root)
         facts = _protect(await self._gatherer.gather(settings.unmounted_days), refused or {}, since)
-        limits = resolve_limits(settings, disk.total, everything=everything)
+        limits = resolve_limits(settings, disk.total, everything=everything, leftovers=leftovers)
         return PlannedCollection(facts, limits, await asyncio.to_thread(collect, facts, limits, utc_now()), disk)
 
-    async def run(self, *, everything: bool = False) -> AsyncIterator[Collection]:
+    async def run(self, *, everything: bool = False, leftovers: bool = False) -> AsyncIterator[Collection]:
         """Collect, and yield the collection as it is after the first plan, after each step, and at its end."""
         async with self._turn:
             began = utc_now()
-            planned = await self.plan(everything=everything)
+            planned = await self.plan(everything=everything, leftovers=leftovers)
             collection = Collection(planned)
             yield collection
             for _ in range(MOST_ROUNDS):

@@ -15,8 +15,11 @@ FLOOR_SHARE = 20
 """The floor of free space is that part of the disk."""
 
 
-def resolve_limits(settings: CacheSettings, disk_bytes: int, *, everything: bool = False) -> CollectionLimits:
-    """Return the limits for a disk of ``disk_bytes``. ``everything``: regardless of sizes and ages."""
+def resolve_limits(
+    settings: CacheSettings, disk_bytes: int, *, everything: bool = False, leftovers: bool = False
+) -> CollectionLimits:
+    """Return the limits for a disk of ``disk_bytes``. ``everything``: regardless of sizes and ages. ``leftovers``: what
+    is left over in any case."""
     budget, floor = settings.budget_bytes, settings.min_free_bytes
     return CollectionLimits(
         budget_bytes=min(MOST_BUDGET, disk_bytes // BUDGET_SHARE) if budget is None else budget,
@@ -25,5 +28,6 @@ def resolve_limits(settings: CacheSettings, disk_bytes: int, *, everything: bool
         prefix_days=settings.prefix_days,
         package_days=settings.package_days,
         output_days=settings.output_days,
+        leftovers=leftovers,
         everything=everything,
     )

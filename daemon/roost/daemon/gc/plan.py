@@ -29,7 +29,7 @@ def collect(facts: CollectionFacts, wanted: CollectionLimits, now: str) -> Colle
     for recent in (False, True):
         queue = [each for each in content.list_candidates(ages) if ages.may_go(each, recent=recent)]
         heapq.heapify(queue)
-        while queue and excess.is_unmet(recent=recent):
+        while queue and (excess.is_unmet(recent=recent) or (wanted.leftovers and RULES[queue[0][0]] == "leftovers")):
             candidate = heapq.heappop(queue)
             freed, unlinked = content.remove(candidate, ages)
             excess.reduce(freed)

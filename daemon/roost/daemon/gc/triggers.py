@@ -33,6 +33,7 @@ REPORT_ONLY_DAYS = 7
 """The migration of the index writes the end of this time."""
 BEGINS = "begins"
 REPORTED = "reported"
+LEFT_OVER_KINDS = ("stage", "trash")
 ENGINE_KINDS = frozenset({"image"})
 """Kinds of the sums that are not on the disk of the root."""
 
@@ -103,9 +104,10 @@ class CollectionTriggers:
             await asyncio.wait([self._task])
 
     async def run_idle(self) -> None:
-        """Collect if a limit is exceeded: the work of idleness."""
-        if await self.check():
-            await self._collect("idle")
+        """Collect if a limit is exceeded, or if something is left over: the work of idleness."""
+        usage = await self._index.collection.map_usage()
+        if any(usage.get(kind) for kind in LEFT_OVER_KINDS) or await self.check():
+            await self._collect("idle", leftovers=True)
 
     async def stop(self) -> None:
         """Cancel the collection that runs, and wait for its end."""
@@ -113,14 +115,14 @@ class CollectionTriggers:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _collect(self, trigger: str) -> None:
+    async def _collect(self, trigger: str, *, leftovers: bool = False) -> None:
         begins = await self.find_begin()
         if begins is not None:
             await self._report(begins)
             return
         collection = None
         try:
-            async for latest in self._collector.run():
+            async for latest in self._collector.run(leftovers=leftovers):
                 collection = latest
         finally:
             if collection is not None and collection.results:

@@ -107,6 +107,8 @@ class CollectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The same for packages, wheels and layers."""
     output_days: float = 0.0
     """Outputs of runs that ended more recently never go: nothing can make them again."""
+    leftovers: bool = False
+    """Whether what is left over goes although the limits are met."""
     everything: bool = False
     """Whether everything goes that nothing needs, without regard to sizes and ages."""
 

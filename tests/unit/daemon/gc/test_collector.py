@@ -445,6 +445,18 @@ async def test_within_the_limits_nothing_is_gathered(root, monkeypatch):
     assert asked == []
 
 
+async def test_what_is_left_over_goes_in_idleness_although_the_limits_are_met(root):
+    root.configure(ROOMY)
+    root.caches.items = [item("t", kind="trash"), item("p")]
+    await root.triggers.run_idle()
+    assert root.caches.removed == [], "the sums have nothing of it"
+    await root.store.index.database.write(
+        lambda connection: connection.execute("INSERT INTO disk_usage VALUES ('trash', 1000)")
+    )
+    await root.triggers.run_idle()
+    assert root.caches.removed == ["t"]
+
+
 async def test_a_root_of_an_older_version_is_only_reported_for_a_week(root):
     made = await root.publish("a")
     begins = from_timestamp(time.time() + 3 * DAY)
