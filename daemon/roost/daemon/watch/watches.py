@@ -14,6 +14,8 @@ from roost.daemon.caller.current import caller_variables
 from roost.daemon.caller.variables import without_secrets
 from roost.daemon.config.ids import new_id
 from roost.daemon.config.schema import WatchSettings
+from roost.daemon.decision.decide import choose_target
+from roost.daemon.decision.facts import Request
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import BackgroundTasks, Lifecycle
 from roost.daemon.watch.closure import Closure, find_changed, is_below
@@ -33,6 +35,7 @@ from roost.daemon.watch.states import (
 from roost.daemon.watch.uses import Use, UseNotes
 from roost.daemon.watch.views import watch_view
 from roost.daemon.watch.watched import WatchedDefinition, decode_watch
+from roost.model.definition import Definition
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
 from roost.model.records import WatchRecord
 from roost.store.clock import utc_now
@@ -141,8 +144,9 @@ class Watches:
     async def add(self, paths: Sequence[str], target: str) -> list[WatchView]:
         """Watch files, and folders in which an environment file is or will be. What is not ready is built.
 
-        Raises: InvalidRequestError if a path is not absolute.
+        Raises: InvalidRequestError if a path is not absolute; NoSuchTargetError.
         """
+        choose_target(Request(definition=Definition(), target=target))
         await self.loaded()
         caller, watches = without_secrets(caller_variables()), []
         for each in dict.fromkeys(paths):

@@ -436,6 +436,8 @@ async def test_how_changes_are_noticed_is_shown(around: Around) -> None:
 async def test_requests_that_name_nothing_are_refused(around: Around) -> None:
     with pytest.raises(InvalidRequestError):
         await around.watches.add(["relative"], "auto")
+    with pytest.raises(CodedError, match="No target is named"):
+        await around.watches.add(["/p"], "nowhere")
     with pytest.raises(InvalidRequestError):
         await around.watches.update(WatchUpdate(action="pause"))
     with pytest.raises(InvalidRequestError):
