@@ -26,6 +26,8 @@ MAX_FAULTS = 10
 """Lines of ``PRAGMA quick_check`` that are reported."""
 REBUILT_END = ".rebuilt"
 """End of the name of a rebuilt index before it takes the place of the damaged one: a repair was interrupted."""
+COPY_END = ".copy"
+"""End of the name of the copy that is renewed in idleness: it has what no prefix and no run has."""
 _DAMAGE_WORDS = ("malformed", "not a database", "file is encrypted")
 
 
@@ -177,8 +179,9 @@ def _check_nothing_beside(layout: Layout, what: str) -> None:
     ]
     if _measure_wal(layout.index_path):
         found.append(os.path.basename(layout.index_path) + "-wal")
-    if os.path.lexists(layout.index_path + REBUILT_END):
-        found.append(os.path.basename(layout.index_path) + REBUILT_END)
+    for end in (REBUILT_END, COPY_END):
+        if os.path.lexists(layout.index_path + end):
+            found.append(os.path.basename(layout.index_path) + end)
     if not found:
         return
     raise IndexMissingError(

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from roost.store.disk.file_ops import rename, sync_folder
 from roost.store.disk.layout import Layout
 from roost.store.failpoints import failpoint
+from roost.store.migrations.examination import COPY_END
 
 _STEP_PAGES = 256
 _PAUSE_SECONDS = 0.002
@@ -29,7 +30,7 @@ class CopyInterruptedError(Exception):
 
 def copy_path(layout: Layout) -> str:
     """Return the path of the copy."""
-    return f"{layout.index_path}.copy"
+    return layout.index_path + COPY_END
 
 
 def is_copy_due(layout: Layout) -> bool:
