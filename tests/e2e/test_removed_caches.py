@@ -33,7 +33,7 @@ from roost.store.artifacts.publish import FillResult
 from roost.store.disk.removal import delete_counting
 from roost.store.store import Store
 
-BOTH = "dependencies: [python=3.11, six=1.17, pip, {pip: [greet]}]\n"
+BOTH = "dependencies: [python=3.11, six=1.17, {pip: [greet]}]\n"
 SHOW = "import greet, six, sys; print(greet.value, six.__version__, sys.prefix)"
 SHELVES = ("packages/conda/packages", "packages/bytecode", "wheels/uv/archive-v0")
 
@@ -54,9 +54,9 @@ def files_of(prefix: str) -> dict[str, object]:
 
 
 def test_an_environment_comes_back_from_its_lock_when_everything_was_removed(
-    own_conda_roost: Roost, pip_index: PipIndex
+    conda_roost: Roost, pip_index: PipIndex
 ) -> None:
-    roost = own_conda_roost
+    roost = conda_roost  # nothing is changed in place, only names go
     pip_index.wheel("greet", "1.0")
     roost.write("environment.yml", BOTH)
     first = roost.ok("exec", "--", "python", "-c", SHOW).split()
@@ -76,7 +76,9 @@ def test_an_environment_comes_back_from_its_lock_when_everything_was_removed(
     assert roost.json("plan")["lock_digest"] == lock
     assert files_of(again[2]) == files
     after = cached(roost)
-    assert {name: after[name] for name in SHELVES[:2]} == {name: before[name] for name in SHELVES[:2]}
+    for name in SHELVES[:2]:
+        assert set(after[name]) <= set(before[name])
+        assert after[name]
     assert len(after[SHELVES[2]]) == 1
 
 
