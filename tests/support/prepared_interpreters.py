@@ -19,9 +19,9 @@ from uv import find_uv_bin
 
 
 def put_interpreters(root: Path) -> None:
-    """Put what is known into the cache of uv of a ``root`` that has none."""
+    """Put what is known into the cache of uv of a ``root`` that exists and has none."""
     cache = root / "wheels" / "uv"
-    if not cache.exists():
+    if root.is_dir() and not cache.exists():
         (root / "wheels").mkdir(mode=0o700, exist_ok=True)
         shutil.copytree(_asked(), cache)
 
