@@ -129,16 +129,22 @@ def prepared_root(channel_url: str, docker_host: str, base_image: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def registry_with_base(docker_host: str, base_image: str) -> Path:
-    """The data of a registry that has the base image."""
+def registry_with_bases(docker_host: str, base_image: str, python_image: str) -> Path:
+    """The data of a registry that has both images."""
     run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
-    return prepared.registry_with_base(run_id, docker_host, base_image)
+    return prepared.registry_with_bases(run_id, docker_host, base_image, python_image)
 
 
 @pytest.fixture
-def shared_base(registry_with_base: Path, registries: registry_parts.Registries) -> str:
-    """The base image in the global registry."""
-    return prepared.add_base(registry_with_base, registries.catalogue)
+def shared_base(registry_with_bases: Path, registries: registry_parts.Registries) -> str:
+    """The base image in the global registry, as ``base:1``."""
+    return prepared.add_base(registry_with_bases, registries.catalogue)
+
+
+@pytest.fixture
+def known_layers(registry_with_bases: Path, registries: registry_parts.Registries) -> None:
+    """The layers of the base images in the global registry's repositories ``base``, ``python`` and ``tools``."""
+    prepared.lend_layers(registry_with_bases, registries.catalogue, "base", "python", "tools")
 
 
 @pytest.fixture

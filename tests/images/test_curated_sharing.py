@@ -13,6 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 from tests.support.images.machines import machine
+from tests.support.images.prepared import lend_layers
 from tests.support.images.registries import RegistryProcess, registry
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
@@ -102,8 +103,14 @@ def _built(roost: Roost, name: str) -> str:
 
 
 def test_the_image_of_a_curated_one_is_pulled_from_the_global_registry(
-    channel: Path, pip_index: PipIndex, place: RegistryProcess, docker_host: str, base_image: str
+    channel: Path,
+    pip_index: PipIndex,
+    place: RegistryProcess,
+    docker_host: str,
+    base_image: str,
+    registry_with_bases: Path,
 ) -> None:
+    lend_layers(registry_with_bases, place, "base")
     client = docker.DockerClient(base_url=docker_host)
     base = f"{place.host}/base"
     client.images.get(base_image).tag(base, "1")

@@ -125,6 +125,7 @@ def test_the_base_tags_policy(new_machine: Machine, client: docker.DockerClient,
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("known_layers")
 def test_a_machine_that_pulled_keeps_the_base_of_its_generation_wherever_its_tag_went(
     new_machine: Machine, client: docker.DockerClient, base_image: str, python_image: str, registries: Registries
 ):
@@ -266,6 +267,7 @@ def test_an_environment_on_a_dockerfiles_image_that_has_one_is_its_lock_alone(
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("known_layers")
 def test_an_image_that_brings_its_python_is_pushed_unseen_and_its_python_is_found_where_it_was_pulled(
     new_machine: Machine, client: docker.DockerClient, python_image: str, registries: Registries
 ):

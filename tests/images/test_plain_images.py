@@ -70,7 +70,7 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(client: docker.DockerClient, registries: Registries, base_image: str) -> Iterator[Shelf]:
+def shelf(client: docker.DockerClient, registries: Registries, base_image: str, known_layers: None) -> Iterator[Shelf]:
     made = Shelf(client, registries.catalogue.host, base_image)
     yield made
     made.clear()
