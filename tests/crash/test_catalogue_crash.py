@@ -34,12 +34,12 @@ def versions(roost: Roost) -> list[tuple[str, int]]:
 
 
 def kill_within(roost: Roost, point: str) -> None:
-    """Start a daemon that kills itself at ``point``, and sync by it."""
+    """Sync by a daemon that kills itself at ``point``, and have another one serve."""
     roost.ok("daemon", "stop")
-    roost.ok("daemon", "start", variables={"ROOST_FAILPOINT": point})
+    roost.fork_daemon({**roost.environ, "ROOST_FAILPOINT": point})
     done = roost.run("curated", "sync")
     assert done.returncode != 0, "it was killed"
-    roost.ok("daemon", "start")
+    roost.fork_daemon()
 
 
 @pytest.mark.long

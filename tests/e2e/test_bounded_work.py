@@ -33,22 +33,31 @@ def bounded(roost: Roost, pip_index: PipIndex) -> Roost:
 
 @contextlib.contextmanager
 def watched_processes(root: Path, words: str) -> Iterator[Callable[[], int]]:
-    """How many processes at once had ``root`` and all ``words`` in their command line while the block ran."""
+    """How many processes at once of the daemon of ``root`` had ``words`` in their command line while the block ran.
+
+    The daemon's own processes are looked at only: reading all of ``/proc`` so often would take a processor for itself.
+    """
     most, stop = 0, threading.Event()
+    daemon = Path("/proc", (root / "lock").read_text().partition("\n")[0])
+
+    def list_processes() -> list[Path]:
+        """Without what these fork, before its exec."""
+        found: list[str] = []
+        for path in daemon.glob("task/*/children"):
+            with contextlib.suppress(OSError):
+                found += path.read_text().split()
+        return [Path("/proc", pid, "cmdline") for pid in found]
 
     def is_wanted(path: Path) -> bool:
         try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            parent = (path.parent / "stat").read_text().rpartition(")")[2].split()[1]
-            above = Path(f"/proc/{parent}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            return words in path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return False
-        return str(root) in line and words in line and words not in above  # not what it forks, before its exec
 
     def look() -> None:
         nonlocal most
         while not stop.is_set():
-            found = [path for path in Path("/proc").glob("[0-9]*/cmdline") if is_wanted(path)]
+            found = [path for path in list_processes() if is_wanted(path)]
             # One may have ended while others were looked at, and another begun: those that are still there were there
             # at the same time.
             most = max(most, sum(is_wanted(path) for path in found))

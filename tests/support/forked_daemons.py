@@ -3,7 +3,8 @@
 The imports are nine tenths of a daemon's start, and hundreds of tests need a daemon of their own whose start is not
 their subject. A fork runs `roostd --start` from its first statement on, with the variables, session, working folder
 and output that a client's daemon has. A test whose subject is the start itself lets the client start its daemon (the
-marker ``starts_daemon``), and so does each test after the first daemon of a root ended. A forked daemon watches only
+marker ``starts_daemon``), and so does each test after the daemon of a root ended in
+another way than by ``roost daemon stop``. A forked daemon watches only
 what ``roost watch add`` names.
 
 This file is also the program of that process: isolated, as daemons are, and so without the package ``tests``.
@@ -80,7 +81,11 @@ def _is_alive(pid: int) -> bool:
 def main() -> None:
     """Fork a daemon for each line of JSON, and answer with its process."""
     gc.disable()
-    import roost.daemon.engines.uv.engine  # what a daemon imports for its first build
+    # What a daemon imports when an engine is first used: none of these starts a thread.
+    import roost.daemon.engines.conda.engine
+    import roost.daemon.engines.docker.engine
+    import roost.daemon.engines.registry.engine
+    import roost.daemon.engines.uv.engine
     import roost.daemon.main
     import roost.daemon.serve
     import roost.daemon.server.logs  # noqa: F401

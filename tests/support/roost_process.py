@@ -30,7 +30,8 @@ STOP_SECONDS = 5
 class Roost:
     """One root and a folder to work in. ``variables`` come on top of a small environment.
 
-    With ``forks_daemon``, the first command that may need a daemon finds one (see ``tests.support.forked_daemons``).
+    With ``forks_daemon``, the first command that may need a daemon finds one (see ``tests.support.forked_daemons``);
+    the first one after ``roost daemon stop`` does so again.
     """
 
     root: Path
@@ -38,6 +39,10 @@ class Roost:
     variables: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
     forks_daemon: bool = True
+    forks_again: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forks_again = self.forks_daemon
 
     @property
     def environ(self) -> dict[str, str]:
@@ -60,7 +65,7 @@ class Roost:
         """Run the command to its end."""
         environ = {**self.environ, **options.pop("variables", {})}
         self.begin(arguments, environ)
-        return subprocess.run(
+        done = subprocess.run(
             [ROOST, *arguments],
             cwd=cwd or self.folder,
             env=environ,
@@ -69,6 +74,9 @@ class Roost:
             timeout=240,
             **options,
         )
+        if arguments[:2] == ("daemon", "stop"):
+            self.forks_daemon = self.forks_again
+        return done
 
     def ok(self, *arguments: str, **options: Any) -> str:
         """Run the command, which must succeed; its standard output."""
@@ -101,7 +109,7 @@ class Roost:
         return process
 
     def begin(self, arguments: tuple[str, ...] = (), environ: dict[str, str] | None = None) -> None:
-        """Fork the root's first daemon, if this command may need one and a client would start it."""
+        """Fork a daemon for the root, if this command may need one and a client would start it."""
         if not self.forks_daemon or (arguments[:1] == ("daemon",) and arguments[:2] != ("daemon", "start")):
             return
         self.forks_daemon = False
