@@ -26,6 +26,7 @@ from roost.store.disk.layout import Layout
 from roost.store.disk.removal import delete_counting
 from roost.store.disk.root import RootReadOnlyError
 from roost.store.migrations.schema import SCHEMA_VERSION
+from roost.store.rebuild.rebuild import rebuild_index
 from roost.store.sources.files import LocalFiles
 from roost.store.store import Store
 from roost.wire.protocol import ErrorBody
@@ -314,4 +315,36 @@ async def test_a_collection_on_a_full_disk_frees_caches_first(small):
     store = await Store.open(small)  # rows whose deletion found no space are noticed
     await CacheLedger(store.layout, store.index).take_inventory()
     assert sum((await store.index.collection.map_usage()).values()) == 0
+    await store.close()
+
+
+async def test_a_repair_on_a_full_disk_changes_nothing_and_works_once_there_is_space(small):
+    async def fill_with_manifest(path):
+        await fill(path)
+        return FillResult(manifest=b"manifest")
+
+    store = await Store.open(small)
+    artifact = await store.artifacts.publish_prefix(
+        lock=lock_of(1), generation=NEW, build_id="b", fill=fill_with_manifest
+    )
+    await store.close()
+    with open(f"{small}/index.db", "r+b") as file:
+        file.write(b"\xff" * 50)
+    with open(f"{small}/index.db", "rb") as file:
+        damaged = file.read()
+    stuff(f"{small}/stuffing")
+    before = sorted(os.listdir(small))
+
+    def compare(prefix, _lock):
+        return prefix.stamps
+
+    with pytest.raises(StoreFullError):
+        rebuild_index(Layout(small), compare, "0.1")
+    assert sorted(os.listdir(small)) == before
+    with open(f"{small}/index.db", "rb") as file:
+        assert file.read() == damaged
+    os.unlink(f"{small}/stuffing")
+    assert rebuild_index(Layout(small), compare, "0.1").lost == ()
+    store = await Store.open(small)
+    assert (await store.index.artifacts.list_all())[0].path == artifact.path
     await store.close()
