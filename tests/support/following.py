@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.roost_process import Roost
 
-SECONDS = 20
+SECONDS = 60
 Json = dict[str, Any]
 
 
