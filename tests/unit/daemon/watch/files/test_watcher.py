@@ -146,17 +146,24 @@ async def test_a_missing_parent_that_appears_step_by_step(watched, tmp_path):
 
 
 async def test_a_walk_that_others_disturbed_is_made_again(watched, tmp_path, monkeypatch):
-    path, walk, disturbed = tmp_path / "not" / "yet.yml", path_watches.PathWatches.walk, threading.Event()
+    path, walk, look = tmp_path / "not" / "yet.yml", path_watches.PathWatches.walk, subjects.Subjects.look
     await watched.watch("a", [str(path)])
+    looked = threading.Event()
 
     def disturb(watches, paths):
         monkeypatch.setattr(path_watches.PathWatches, "walk", walk)
-        disturbed.set()
         return False, set()
 
+    def look_once(*parts, **options):
+        monkeypatch.setattr(subjects.Subjects, "look", look)
+        rest = look(*parts, **options)
+        looked.set()
+        return rest
+
     monkeypatch.setattr(path_watches.PathWatches, "walk", disturb)
+    monkeypatch.setattr(subjects.Subjects, "look", look_once)
     path.parent.mkdir()
-    await asyncio.to_thread(disturbed.wait, PATIENCE)
+    await asyncio.to_thread(looked.wait, PATIENCE)
     path.write_text("one")
     await watched.until("a")
 
