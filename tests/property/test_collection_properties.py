@@ -249,3 +249,14 @@ def test_plans_are_stable_and_grow_with_what_is_wanted(facts, wanted, size, rand
     check_the_order_of_the_facts_changes_nothing(facts, wanted, plan, random)
     check_a_smaller_budget_goes_on_where_a_larger_one_stops(facts, wanted, plan, max(size, 1))
     check_a_higher_floor_goes_on_where_a_lower_one_stops(facts, wanted, plan, size)
+
+
+def test_the_output_of_a_young_run_stays_below_the_floor_and_without_regard_to_ages():
+    young = CacheItem(kind="output", id="runs/r1/output", bytes=9, last_used=subtract_days(NOW, 1))
+    facts = CollectionFacts(items=(young,), free_bytes=0)
+    for wanted in (
+        CollectionLimits(min_free_bytes=100, output_days=2),
+        CollectionLimits(everything=True, output_days=2),
+    ):
+        assert collect(facts, wanted, NOW).steps == ()
+        assert len(collect(facts, msgspec.structs.replace(wanted, output_days=1), NOW).steps) == 1
