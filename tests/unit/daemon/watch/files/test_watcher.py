@@ -22,7 +22,8 @@ BURSTS = 1500 if os.environ.get("ROOST_TEST_SOAK") else 20
 
 
 @pytest.fixture
-async def watched():
+async def watched(monkeypatch):
+    monkeypatch.setattr(subjects, "DOUBT_SECONDS", 0.0)  # each report is of a change
     with blockbuster_ctx(["roost.daemon.watch"]):
         found = Watched()
         yield found
@@ -48,7 +49,6 @@ async def test_saves_by_rename_and_by_truncation_are_all_seen(watched, file):
 
 
 async def test_a_swap_file_and_an_autosave_beside_it_are_not_reported(watched, file, monkeypatch):
-    monkeypatch.setattr(subjects, "DOUBT_SECONDS", 0.0)
     await watched.watch("a", [str(file)])
     for name in (".environment.yml.swp", "4913", "#environment.yml#", "environment.yml~"):
         (file.parent / name).write_text("swap")
@@ -58,7 +58,6 @@ async def test_a_swap_file_and_an_autosave_beside_it_are_not_reported(watched, f
 
 
 async def test_touch_chmod_and_the_same_content_again_are_not_reported(watched, file, monkeypatch):
-    monkeypatch.setattr(subjects, "DOUBT_SECONDS", 0.0)
     await watched.watch("a", [str(file)])
     os.utime(file)
     file.chmod(0o600)
@@ -72,7 +71,8 @@ async def test_touch_chmod_and_the_same_content_again_are_not_reported(watched, 
     assert watched.reports == []
 
 
-async def test_attributes_are_not_reported_either_while_an_owner_may_be_reading(watched, file):
+async def test_attributes_are_not_reported_either_while_an_owner_may_be_reading(watched, file, monkeypatch):
+    monkeypatch.setattr(subjects, "DOUBT_SECONDS", 60.0)
     await watched.watch("a", [str(file)])
     os.utime(file)
     file.chmod(0o600)
@@ -81,6 +81,7 @@ async def test_attributes_are_not_reported_either_while_an_owner_may_be_reading(
 
 
 async def test_an_owner_that_read_what_was_there_between_is_told_again(watched, file, monkeypatch):
+    monkeypatch.setattr(subjects, "DOUBT_SECONDS", 60.0)
     # The content returns to what was reported before the watcher looks: nothing has changed for the watcher, but for
     # the owner that read in between.
     await watched.watch("a", [str(file)])
@@ -220,7 +221,6 @@ async def test_modes_that_hide_a_file_and_show_it_again(watched, file):
 
 
 async def test_a_folder_stands_for_its_names(watched, file, monkeypatch):
-    monkeypatch.setattr(subjects, "DOUBT_SECONDS", 0.0)
     await watched.watch("a", [str(file.parent)])
     file.write_text("changed")
     await watched.no_more(file.parent.parent)
@@ -230,7 +230,6 @@ async def test_a_folder_stands_for_its_names(watched, file, monkeypatch):
 
 
 async def test_a_switch_of_branches_with_1000_files_reports_those_that_differ(watched, tmp_path, monkeypatch):
-    monkeypatch.setattr(subjects, "DOUBT_SECONDS", 0.0)
 
     def git(*words):
         identity = ("-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "gc.auto=0")
