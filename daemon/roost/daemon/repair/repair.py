@@ -44,6 +44,7 @@ async def repair_root(root: str, version: str) -> RepairView:
     """
     layout = Layout(root)
     modes = await asyncio.to_thread(repair_modes, root)
+    failpoint("repair.modes-done")
     await asyncio.to_thread(check_root, root)
     rebuilt, fault = await asyncio.to_thread(_repair_index, layout, version)
     failpoint("repair.index-done")
@@ -120,6 +121,7 @@ async def _repair_content(store: Store) -> list[str]:
             line = await _repair_finding(store, finding)
             if line:
                 done.append(f"{os.path.join(store.layout.root, finding.path)} {finding.message}: {line}")
+                failpoint("repair.finding-done")
     return done
 
 
