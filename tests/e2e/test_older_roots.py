@@ -160,3 +160,31 @@ def test_its_prefix_is_served_no_longer_if_it_was_changed(older: Roost) -> None:
     assert not is_served(older)
     assert not MANIFEST.exists()
     assert older.ok("run", "--", "sh", "-c", SAY) == "blue 3\n2\n"
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert path.exists()
+
+
+def test_idle_verification_lets_its_prefix_survive_the_loss_of_the_index() -> None:
+    """Nobody uses it meanwhile. A record that is lost later is written again."""
+    record = Path(f"{PREFIX}.record")
+    with root_of_format_1("[daemon]\nidle_work_seconds = 0.2\n[cache]\nverify_days = 0.000001\n") as older:
+        older.ok("daemon", "start")
+        wait_for(record)
+        assert MANIFEST.exists()
+        older.ok("daemon", "stop")
+        record.unlink()
+        with contextlib.closing(sqlite3.connect(older.root / "index.db", isolation_level=None)) as index:
+            index.execute("DELETE FROM idle_work")
+        older.ok("daemon", "start")
+        wait_for(record)
+        older.ok("daemon", "stop")
+        for path in older.root.glob("index.db*"):
+            path.unlink()
+        repaired = older.failed(1, "doctor", "--repair")["repair"]  # of runs of that version, only the output is left
+        assert repaired["prefixes"] == [PREFIX]
+        assert older.ok("exec", "--", "sh", "-c", f"{SAY}; echo $CONDA_PREFIX") == f"blue 3\n2\n{PREFIX}\n"

@@ -132,7 +132,8 @@ def create_services(
     idle_work.register(IDLE_WORK, EVERY_SECONDS, collections.run_idle)
     idle_work.register("cache-inventory", INVENTORY_SECONDS, ledger.take_inventory)
     idle_work.register("trash", TRASH_SECONDS, remover.empty_trash)
-    _register_upkeep(idle_work, store, source, prefixes, engines)
+    adoption = Adoption(store, prefixes, launches)
+    _register_upkeep(idle_work, store, source, prefixes, adoption, engines)
     resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers)
     prebuilds = Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables)
     curated = CuratedVersions(store, engines, events, launches)
@@ -151,7 +152,7 @@ def create_services(
         prebuilds=prebuilds,
         leases=ClientLeases(store.index, interest),
         prefixes=prefixes,
-        adoption=Adoption(store, prefixes, launches),
+        adoption=adoption,
         runs=runs,
         launches=launches,
         lifecycle=lifecycle,
@@ -192,11 +193,16 @@ def _create_watches(
 
 
 def _register_upkeep(
-    idle_work: IdleWork, store: Store, config: ConfigSource, prefixes: PrefixBuilds, engines: Engines
+    idle_work: IdleWork,
+    store: Store,
+    config: ConfigSource,
+    prefixes: PrefixBuilds,
+    adoption: Adoption,
+    engines: Engines,
 ) -> None:
     """Register what the daemon does for the root itself while nobody wants anything of it."""
     idle_work.register(ages.AGES, ages.EVERY_SECONDS, ages.AgeLimits(store, config).run)
     idle_work.register(compaction.COMPACTION, compaction.EVERY_SECONDS, compaction.Compaction(store.index).run)
     idle_work.register(index_copy.INDEX_COPY, index_copy.EVERY_SECONDS, index_copy.IndexCopy(store.layout).run)
-    verification = IdleVerification(store, prefixes, engines.workers, config)
+    verification = IdleVerification(store, prefixes, adoption, engines.workers, config)
     idle_work.register(idle_check.IDLE_CHECK, idle_check.EVERY_SECONDS, verification.run)

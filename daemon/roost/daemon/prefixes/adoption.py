@@ -1,6 +1,7 @@
 """Prefixes of format 1: they are served as long as their own guards hold, and get a manifest when they are first used.
 
-Until then nothing but a few files guards them, so they are compared with what their packages state first.
+Until then nothing but a few files guards them, so they are compared with what their packages state first. Verification
+completes them too, and writes the record of prefixes that were published before there were records.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from roost.daemon.prefixes.seal import seal_older
 from roost.model.canonical.form import digest_bytes
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact
+from roost.store.artifacts.records import ensure_record
 from roost.store.disk.file_ops import write_durably
 from roost.store.disk.layout import Layout
 from roost.store.failpoints import failpoint
@@ -62,9 +64,21 @@ class Adoption:
         if found.changes:
             await self._builds.retire(prefix, lock, found.summary)
         else:
-            await self.adopt(prefix, lock)
+            await self.complete(prefix, lock)
 
-    async def adopt(self, prefix: Artifact, lock: Lock) -> None:
+    async def complete(self, prefix: Artifact, lock: Lock) -> None:
+        """Write what a prefix lacks, which was found unaltered: its manifest and guards, and its record, from which a
+        lost index is rebuilt.
+
+        Raises:
+            StoreFullError: the disk is full; the next verification tries again.
+        """
+        if not prefix.manifest:
+            await self._adopt(prefix, lock)
+        if await ensure_record(self._store.index, prefix.id):
+            log.info("%s has a record now", prefix.path)
+
+    async def _adopt(self, prefix: Artifact, lock: Lock) -> None:
         """Write the manifest and the guards of a prefix that was found unaltered. Every file of it is read.
 
         One whose packages are not those of its lock is retired.

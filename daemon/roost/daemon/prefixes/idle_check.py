@@ -1,7 +1,8 @@
 """Prefixes are compared with their manifests in idleness: one at a time, the one that was compared longest ago.
 
 The files are read in a worker of the lowest priority, which is killed when anybody wants something of the daemon. What
-was interrupted is begun again, since a manifest holds for a whole prefix.
+was interrupted is begun again, since a manifest holds for a whole prefix. A prefix of an older version that was found
+unaltered gets the manifest and the record that it lacks, so that it survives the loss of the index.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 
 from roost.daemon.background.work import BackgroundWork
 from roost.daemon.config.source import ConfigSource
+from roost.daemon.prefixes.adoption import Adoption
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.daemon.prefixes.check import Inspection, inspect_prefix
 from roost.daemon.workers.context import JobContext
@@ -55,9 +57,12 @@ def inspect_in_worker(request: IdleCheckRequest, context: JobContext) -> Inspect
 class IdleVerification:
     """Compares one prefix each time it runs, and retires one that differs, as ``roost cache verify --repair`` does."""
 
-    def __init__(self, store: Store, builds: PrefixBuilds, workers: WorkerPool, config: ConfigSource) -> None:
+    def __init__(
+        self, store: Store, builds: PrefixBuilds, adoption: Adoption, workers: WorkerPool, config: ConfigSource
+    ) -> None:
         self._store = store
         self._builds = builds
+        self._adoption = adoption
         self._workers = workers
         self._config = config
 
@@ -76,6 +81,8 @@ class IdleVerification:
         inspection = await BackgroundWork().run(lambda: self._workers.run(CHECK, request))
         if not inspection.changes:
             await self._store.index.upkeep.record_check(found.id, utc_now())
+            # Completed even if somebody wants something meanwhile: its guards change with its modes.
+            await finish_despite_cancel(asyncio.create_task(self._adoption.complete(found, lock)))
         elif inspection.only_modes and await self._builds.renew(found):
             log.warning("%s: folders were writable, and are read-only again", found.path)
             await self._store.index.upkeep.record_check(found.id, utc_now())

@@ -82,9 +82,9 @@ async def verify_ready_prefixes(
     layers = await _verify_layers(store, repair=repair)
     findings = [await _report(prefixes, each, repair=repair) for each in checked if each.found.changes]
     older = [each for each in checked if not each.artifact.manifest]
-    for each in older:
+    for each in checked:
         if not each.found.changes:
-            await adoption.adopt(each.artifact, each.lock)
+            await adoption.complete(each.artifact, each.lock)
     rewritten = [path for each in checked for path in each.found.rewritten]
     if repair:
         await asyncio.to_thread(_delete_files, rewritten)

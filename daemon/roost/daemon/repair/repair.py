@@ -23,9 +23,9 @@ from roost.model.errors import StoreError
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact, FileStamp
 from roost.store.artifacts.reconcile import Action
+from roost.store.artifacts.records import ensure_record
 from roost.store.disk.file_ops import remove_tree
 from roost.store.disk.layout import Layout
-from roost.store.disk.prefix_records import PrefixRecord, write_record
 from roost.store.disk.root import check_root
 from roost.store.disk.root_lock import claim_root
 from roost.store.failpoints import failpoint
@@ -153,14 +153,10 @@ async def _find_prefix(store: Store, path: str) -> Artifact | None:
 
 
 async def _write_record(store: Store, path: str) -> bool:
-    """Write the record of a prefix that was published before there were any, from the index."""
+    """Write the record of a prefix from the index. Return whether it was written: a full disk ends no repair."""
     artifact = await _find_prefix(store, path)
-    lock = await store.index.locks.find(artifact.key) if artifact is not None else None
-    if artifact is None or lock is None:
-        return False
-    with suppress(OSError):
-        await asyncio.to_thread(write_record, PrefixRecord(artifact=artifact, lock=lock))
-        return True
+    with suppress(StoreError):
+        return artifact is not None and await ensure_record(store.index, artifact.id)
     return False
 
 
