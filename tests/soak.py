@@ -2,7 +2,8 @@
 
 Half of the time goes to the property tests and to generated requests, with a hundred times their examples, half to
 killing daemons and stores at random and at every fail point, again and again. Then 300 different environments are
-requested at once, and every benchmark runs once and prints its figures.
+requested at once, garbage is collected under load (``tests.soak_collection``), and every benchmark runs once and prints
+its figures.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     many += ["tests/e2e/test_removed_caches.py"]
     done = subprocess.run(many, cwd=REPOSITORY, env={**os.environ, "ROOST_TEST_ENVIRONMENTS": "300"}, check=False)
     report.append(("300 environments at once", 1 if done.returncode == 0 else -1))
+    done = subprocess.run([sys.executable, "-m", "tests.soak_collection"], cwd=REPOSITORY, check=False)
+    report.append(("collections under load", 1 if done.returncode == 0 else -1))
     for bench in sorted((REPOSITORY / "tests/bench").glob("bench_*.py")):
         print(f"=== {bench.stem}", flush=True)
         done = subprocess.run([sys.executable, "-m", f"tests.bench.{bench.stem}"], cwd=REPOSITORY, check=False)
