@@ -104,7 +104,8 @@ def test_what_a_definition_can_not_have_given_is_refused(roost: Roost, other: Ro
     assert other.failed(3, "cache", "bundle", "import", str(roost.folder / "requirements.txt"))["code"] == (
         "bundle-invalid"
     )
-    assert other.failed(2, "cache", "bundle", "import", "missing")["code"] == "bundle-file"
+    assert other.failed(7, "cache", "bundle", "import", "missing")["code"] == "not-found"
+    assert roost.failed(2, "cache", "bundle", "export", "-o", "-", "p")["code"] == "usage"
     assert other.json("env", "list")["environments"] == []
     assert list((other.root / "wheels" / "fetched").glob("*")) == []
     assert list((other.root / "stage").iterdir()) == []

@@ -78,7 +78,7 @@ def format_error(body: Mapping[str, Any]) -> str:
     of them passes for a message of roost's own. Nothing in the text acts on a terminal.
     """
     first, *others = format_message(str(body.get("message") or body.get("code")))
-    prefix = _location_prefix(body.get("location"), first)
+    prefix = format_location_prefix(body.get("location"), first)
     hint = _join_lines(body.get("hint") or (LOCATION_HINT if prefix else DEFAULT_HINT))
     return "\n".join([f"roost: {prefix}{first}", *others, f"  {hint}", *_format_further(body)])
 
@@ -101,22 +101,22 @@ def _format_further(body: Mapping[str, Any]) -> list[str]:
     lines = []
     for problem in errors[:MOST_FURTHER]:
         message = _join_lines(problem["message"])
-        lines.append(f"roost: {_location_prefix(problem.get('location'), message)}{message}")
+        lines.append(f"roost: {format_location_prefix(problem.get('location'), message)}{message}")
     more = len(errors) - MOST_FURTHER
     return [*lines, f"  … and {more} more"] if more > 0 else lines
 
 
-def _location_prefix(location: Mapping[str, Any] | None, message: str) -> str:
+def format_location_prefix(location: Mapping[str, Any] | None, message: str, *, absolute: bool = False) -> str:
     """Return ``path:line:column: ``, or nothing if there is no location.
 
-    A path below the working folder is relative to it. A location without a line is left out if the message already
-    names the file.
+    A path below the working folder is relative to it, unless ``absolute``. A location without a line is left out if the
+    message already names the file.
     """
     if not location:
         return ""
     path = str(location["path"])
     if location.get("line") is None and os.path.basename(path) in message:
         return ""
-    relative = os.path.relpath(path) if os.path.isabs(path) else path
+    relative = os.path.relpath(path) if os.path.isabs(path) and not absolute else path
     parts = (path if relative.startswith("..") else relative, location.get("line"), location.get("column"))
     return ":".join(make_visible(str(part)) for part in parts if part is not None) + ": "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from roost.client.errors import format_error
+import os
+
+from roost.client.errors import format_error, format_location_prefix
 
 
 def test_an_error_is_two_lines_with_the_place_first():
@@ -18,6 +20,7 @@ def test_an_error_is_two_lines_with_the_place_first():
     )
     assert format_error({"message": "m"}).startswith("roost: m\n  See `roost daemon logs`")
     twice = {"message": "/w/a.yml and /w/a.yaml both lie there", "location": {"path": "/w/a.yml"}}
+    assert format_location_prefix({"path": os.path.abspath("a"), "line": 1}, "m", absolute=True).startswith("/")
     assert format_error(twice).startswith("roost: /w/a.yml and")
 
 

@@ -116,9 +116,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     own, command = split_command(parser, arguments) if arguments[0] in TRAILING_COMMAND else (list(arguments), [])
     options, unknown = parser.parse_known_args(own)
     if unknown:
-        commands_of(parser).get(own[0], parser).error(f"unknown option or argument: {' '.join(unknown)}")
+        _find_command(parser, own).error(f"unknown option or argument: {' '.join(unknown)}")
     options.command = command
     return options
+
+
+def _find_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of the command that ``arguments`` name: of `cache gc`, not of `cache`."""
+    for word in arguments:
+        if word not in (commands := commands_of(parser)):
+            break
+        parser = commands[word]
+    return parser
 
 
 def split_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -73,7 +73,8 @@ class ProgressDisplay:
         self._estimates = {step["kind"]: step["seconds"] for step in steps if step.get("seconds")}
 
     def _on_log(self, message: Mapping[str, Any]) -> None:
-        self.log.append(str(message.get("line", "")))
+        if message.get("line"):  # without one, it only says from which file something is made
+            self.log.append(str(message["line"]))
         if message.get("note"):
             self._print_line(str(message.get("line", "")))
 

@@ -34,6 +34,7 @@ from roost.daemon.bundles.format import (
 from roost.daemon.bundles.tar_writer import CHUNK, WritingStoppedError
 from roost.daemon.oci.manifests import Descriptor
 from roost.daemon.oci.references import digest_of
+from roost.model.errors import LookupFailedError
 from roost.store.disk.regular_files import open_regular
 from roost.store.failpoints import failpoint
 
@@ -44,10 +45,13 @@ class BundleFile:
     def __init__(self, path: str, expected: str | None) -> None:
         """Open the bundle at ``path`` and read its manifest. ``expected``: the digest that it must have.
 
-        Raises BundleInvalidError, BundleNewerError, BundleUnexpectedError, BundleOutputError.
+        Raises BundleInvalidError, BundleNewerError, BundleUnexpectedError, BundleOutputError;
+        LookupFailedError if there is no such file.
         """
         try:
             self._file: BinaryIO = open_regular(path)
+        except FileNotFoundError:
+            raise LookupFailedError(f"{path} does not exist", hint="Name the file that an export wrote.") from None
         except OSError as error:
             raise BundleOutputError(
                 f"{path} can't be read: {error.strerror or error}", hint="Name the file that an export wrote."

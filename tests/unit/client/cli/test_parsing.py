@@ -78,7 +78,13 @@ def test_at_most_one_of_the_three(command, pair, capsys):
 
 @pytest.mark.parametrize(
     ("words", "where"),
-    [("plan -x", "roost plan"), ("run -x", "roost run"), ("runs show a b", "roost runs"), ("-x plan", "roost")],
+    [
+        ("plan -x", "roost plan"),
+        ("run -x", "roost run"),
+        ("runs show a b", "roost runs show"),
+        ("cache bundle import a b", "roost cache bundle import"),
+        ("-x plan", "roost"),
+    ],
 )
 def test_what_is_too_much_is_named_with_the_help_that_says_more(words, where, capsys):
     assert main.run(words.split()) in (2, 125)
@@ -142,3 +148,8 @@ def test_a_command_imports_little() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"http.client", "ssl", "email", "subprocess", "tempfile", "asyncio", "msgspec"}
+
+
+def test_an_empty_path_is_not_the_working_folder(capsys):
+    assert main.run(["watch", "add", ""]) == 2
+    assert "A PATH is empty." in capsys.readouterr().err

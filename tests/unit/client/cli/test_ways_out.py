@@ -137,7 +137,7 @@ def daemon(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_
         if "/events" in target:
             yield {"seq": 2, "time": HOSTILE, "kind": HOSTILE, "fields": {HOSTILE: [HOSTILE], "x": HOSTILE}}
             return
-        message = make_hostile(Message)
+        message = make_hostile(Message) | make_hostile(find_response(method, target))
         for event in ("build", "plan", "log", "step", "progress", "result" if request.param == "answers" else "error"):
             yield {**message, "event": event, "error": error}
 

@@ -17,6 +17,7 @@ def messages():
     yield {"event": "step", "step": "download", "state": "started", "total": 2_000_000}
     yield {"event": "progress", "step": "download", "done": 1_000_000, "total": 2_000_000}
     yield {"event": "log", "line": "a line"}
+    yield {"event": "log", "line": "", "source": {"path": "a.yml", "format": "conda", "name": "a"}}
     yield {"event": "heartbeat"}
     yield {"event": "something-new"}
     yield {"event": "step", "step": "download", "state": "finished"}

@@ -126,6 +126,16 @@ async def test_retired_prefix_is_not_picked_and_goes_at_once(store, artifact):
     assert not os.path.exists(artifact.path)
 
 
+async def test_a_pin_on_the_lock_does_not_hold_a_broken_prefix_and_one_on_the_prefix_does(store, artifact):
+    await store.index.pins.add(artifact.key)
+    await store.index.pins.add(artifact.id)
+    assert await store.artifacts.retire_prefix(artifact.id) is False
+    assert await store.index.pins.list_artifacts() == [artifact.id]
+    await store.index.pins.delete(artifact.id)
+    assert await store.index.pins.list_artifacts() == []
+    assert await store.artifacts.sweep_retired() == 1
+
+
 async def test_retired_prefix_in_use_goes_when_it_is_free(store, artifact, holder, lock_of, fill):
     assert await store.artifacts.retire_prefix(artifact.id) is False
     assert await store.index.artifacts.find_ready("prefix", artifact.key) is None

@@ -42,6 +42,8 @@ def add(family: Subparsers) -> None:
 
 def export_command(context: Context) -> int:
     options = context.options
+    if options.output == "-":
+        raise usage_error("A bundle can't be written to standard output.", "Name a file with -o.")
     output = os.path.abspath(os.path.join(working_folder(), require_utf8(options.output, "-o")))
     request: Json = {"environments": _build_selectors(context), "output": output, "target": options.target}
     request.update({"platform": options.platform} if options.platform is not None else {})

@@ -17,14 +17,14 @@ _MOST_STEPS = 40
 
 def collection_lines(view: Json, explain: bool) -> list[str]:
     """Return the lines of ``roost cache gc``. ``explain``: with the numbers, everything that stays, and all steps."""
-    lines = _step_lines(view, len(view["steps"]) if explain else _MOST_STEPS)
-    if explain:
-        lines += _kept_lines(view["kept"])
-        lines += _number_lines(view)
-    lines += _result_lines(view)
+    steps = _step_lines(view, len(view["steps"]) if explain else _MOST_STEPS)
+    result = _result_lines(view)
     if view["dry_run"] or explain:
-        lines += [_next_line(view["next"], view["limits"])]
-    return lines
+        result.append(_next_line(view["next"], view["limits"]))
+    if not explain:
+        return [*steps, *result]
+    parts = [steps, _kept_lines(view["kept"]), _number_lines(view), result]
+    return [line for part in parts if part for line in ("", *part)][1:]
 
 
 def _step_lines(view: Json, most: int) -> list[str]:
@@ -72,7 +72,7 @@ def _kept_lines(kept: list[Json]) -> list[str]:
         (each["kind"], each["id"] or format_count(each["count"], "item"), format_size(each["bytes"]), each["reason"])
         for each in kept
     )
-    return ["", "What stays:", *format_table(("KIND", "ID", "SIZE", "REASON"), rows).split("\n")]
+    return ["What stays:", *format_table(("KIND", "ID", "SIZE", "REASON"), rows).split("\n")]
 
 
 def _number_lines(view: Json) -> list[str]:
@@ -88,7 +88,7 @@ def _number_lines(view: Json) -> list[str]:
         ("packages", f"{limits['package_days']:g} d", "cache.package_days, the same"),
         ("outputs", f"{limits['output_days']:g} d", "cache.output_days: younger ones never go"),
     ]
-    return ["", *format_table(("NUMBER", "VALUE", "MEANING"), rows).split("\n"), ""]
+    return format_table(("NUMBER", "VALUE", "MEANING"), rows).split("\n")
 
 
 def _format_limit(size: int) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.errors import usage_error
+from roost.client.cli.selector import working_folder
+from roost.client.errors import format_location_prefix, usage_error
 from roost.client.terminal.text import format_table
 
 Json = dict[str, Any]
@@ -48,7 +49,7 @@ def _add_selection(parser: ArgumentParser, action: str) -> None:
 
 def add_watches_command(context: Context) -> int:
     options = context.options
-    body = {"paths": [os.path.abspath(path) for path in options.paths], "target": options.target}
+    body = {"paths": _absolute_paths(options.paths), "target": options.target}
     return _print_watches(context, context.request("POST", "/v1/watches", body))
 
 
@@ -60,7 +61,7 @@ def update_command(context: Context) -> int:
     options = context.options
     if options.all == bool(options.paths):
         raise usage_error("Name paths, or use --all, but not both", f"See `roost watch {options.action} --help`.")
-    paths = [os.path.abspath(path) for path in options.paths]
+    paths = _absolute_paths(options.paths)
     body = {"action": options.action, "paths": paths, "all": options.all}
     answer = context.request("PATCH", "/v1/watches", body)
     if options.action != "remove" or context.json:
@@ -81,13 +82,19 @@ def _print_watches(context: Context, answer: Json) -> int:
     return 0
 
 
+def _absolute_paths(paths: list[str]) -> list[str]:
+    """Return what is meant by the arguments PATH. An empty one (an unset variable) is not this folder."""
+    if "" in paths:
+        raise usage_error("A PATH is empty.", "Name a file or folder; `.` is this one.")
+    return [os.path.abspath(os.path.join(working_folder(), path)) for path in paths]
+
+
 def _describe(watch: Json) -> str:
     """Return why the state is what it is, and why changes are seen late."""
     parts = []
     if (reason := watch.get("reason")) is not None:
-        where = reason.get("location")
-        place = ":".join(str(where[key]) for key in ("path", "line", "column") if where.get(key)) if where else ""
-        parts.append(f"{place}: {reason['message']}" if place else reason["message"])
+        message = reason["message"]
+        parts.append(f"{format_location_prefix(reason.get('location'), message, absolute=True)}{message}")
     if watch["method"] != "inotify":
         parts.append(f"{watch['method']}: {watch['method_reason']}")
     if watch.get("unwatched"):

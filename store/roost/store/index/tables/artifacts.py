@@ -236,9 +236,10 @@ def list_pins(connection: sqlite3.Connection) -> list[str]:
 
 
 def list_pinned_artifacts(connection: sqlite3.Connection) -> list[str]:
-    """Return the ids of the artifacts that a pin protects. One on a lock protects the images of it too."""
+    """Return the ids of the artifacts that a pin protects. One on a lock protects the images of it too, and
+    no prefix that was found broken: what is built in its place is protected."""
     query = """
-        SELECT a.id FROM artifacts AS a JOIN pins AS p ON p.subject IN (a.id, a.key)
+        SELECT a.id FROM artifacts AS a JOIN pins AS p ON p.subject = a.id OR p.subject = a.key AND a.state <> 'retired'
         UNION SELECT a.id FROM artifacts AS a JOIN images AS i ON i.key = a.key
             JOIN pins AS p ON p.subject = i.lock_digest
     """
@@ -254,9 +255,10 @@ def list_artifact_protections(connection: sqlite3.Connection, artifact_id: str) 
 def list_protections(connection: sqlite3.Connection, artifact_id: str, key: str, now: str) -> tuple[str, ...]:
     """Return ``pin`` and ``lease:<id>`` for every row that protects an artifact."""
     pinned = connection.execute(
-        "SELECT 1 FROM pins WHERE subject IN (?, ?) "
+        "SELECT 1 FROM pins WHERE subject = ? OR subject = ? "
+        "AND NOT EXISTS (SELECT 1 FROM artifacts WHERE id = ? AND state = 'retired') "
         "UNION SELECT 1 FROM pins JOIN images AS i ON i.lock_digest = pins.subject WHERE i.key = ?",
-        (artifact_id, key, key),
+        (artifact_id, key, artifact_id, key),
     ).fetchone()
     leases = list_artifact_leases(connection, artifact_id, key, now)
     return (*(("pin",) if pinned else ()), *(f"lease:{lease}" for lease in leases))

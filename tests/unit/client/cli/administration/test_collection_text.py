@@ -43,6 +43,11 @@ def test_many_steps_are_counted_unless_they_are_asked_for():
     assert sum(line.startswith("layers ") for line in collection_lines(many, True)) == 50
 
 
+def test_an_explanation_begins_without_an_empty_line():
+    lines = collection_lines(view(), True)
+    assert (lines[0].split()[0], lines[-3]) == ("NUMBER", "")
+
+
 def test_what_could_not_be_met_is_said():
     lines = collection_lines(view(missing_bytes=4000, missing_image_bytes=5000, steps=[], freed_bytes=0), False)
     assert lines == [
