@@ -199,11 +199,13 @@ def begin_run(
     kind: str,
     fields: Mapping[str, object],
 ) -> tuple[RunRecord, Event]:
-    """Insert a new run with its definition (as it was ``seen``), its canonical settings and the event ``kind``."""
+    """Insert a new run with its definition (as it was ``seen``), its canonical settings and the event ``kind``. A run
+    is a use of its image, at its start and at its end."""
     if not is_last_sighting(connection, seen.digest, seen.name, seen.source):
         record_sighting(connection, seen.digest, seen.canonical, seen.name, seen.source)
     put_settings(connection, run.settings_digest, settings)
     insert_record(connection, run)
+    artifacts.touch_image(connection, run.artifact_id)
     return run, append_event(connection, kind, fields)
 
 
@@ -218,7 +220,9 @@ def end_run(
     found = find_record(connection, RunRecord, run_id)
     if found is not None and found.state not in OPEN_RUN_STATES:
         return found, None
-    return update_record(connection, RunRecord, run_id, end), append_event(connection, kind, fields)
+    ended = update_record(connection, RunRecord, run_id, end)
+    artifacts.touch_image(connection, ended.artifact_id)
+    return ended, append_event(connection, kind, fields)
 
 
 def wait_for_writes(connection: sqlite3.Connection) -> None:

@@ -170,6 +170,13 @@ def touch_artifact(connection: sqlite3.Connection, artifact_id: str, when: str |
     )
 
 
+def touch_image(connection: sqlite3.Connection, artifact_id: str | None) -> None:
+    """Record that a run uses an image now. Prefixes have lease files for that."""
+    connection.execute(
+        "UPDATE artifacts SET last_used = max(last_used, ?) WHERE id = ? AND kind = 'image'", (utc_now(), artifact_id)
+    )
+
+
 def find_ready_artifact(connection: sqlite3.Connection, kind: str, key: str) -> Artifact | None:
     """Return the artifact that may be used for this key; there is at most one."""
     row = connection.execute(
