@@ -100,10 +100,9 @@ class Roost:
         self.begin(arguments, self.environ)
         process = subprocess.Popen(
             [ROOST, *arguments],
-            cwd=self.folder,
             env=self.environ,
             text=True,
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+            **{"cwd": self.folder, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
         self.started.append(process)
         return process

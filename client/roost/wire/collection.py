@@ -100,6 +100,14 @@ class CollectionMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: ErrorBody | None = None
 
 
+class ImagesRemoval(msgspec.Struct, kw_only=True):
+    """What became of all images that roost made or fetched, by their names in the engine."""
+
+    removed: list[str]
+    kept: dict[str, str]
+    """With the reason."""
+
+
 class PinRequest(msgspec.Struct, kw_only=True):
     """Protect something from collection until it is unpinned."""
 

@@ -72,6 +72,7 @@ class Services:
     lifecycle: Lifecycle
     idle_work: IdleWork
     collector: Collector
+    engine_images: ImagesInEngine
     collections: CollectionTriggers
     ledger: CacheLedger
     remover: CacheRemover
@@ -125,7 +126,8 @@ def create_services(
     builds = Builds(store, engines, planner, events, launches, prefixes, images, interest)
     runs = Runs(store, engines, events, lifecycle, builds, planner, socket)
     remover = CacheRemover(store.layout, store.index, engines)
-    collector = _create_collector(store, source, engines, remover, runs, Pauses(lifecycle))
+    engine_images = ImagesInEngine(store.index, engines, runs.containers.find_images_in_use)
+    collector = _create_collector(store, source, remover, engine_images, Pauses(lifecycle))
     collections = CollectionTriggers(store.layout.root, store.index, source, collector, events, ledger.wait)
     space.keeper = collections
     idle_work = IdleWork(store.index.upkeep, lifecycle, lambda: source.config.daemon.idle_work_seconds)
@@ -158,6 +160,7 @@ def create_services(
         lifecycle=lifecycle,
         idle_work=idle_work,
         collector=collector,
+        engine_images=engine_images,
         collections=collections,
         ledger=ledger,
         remover=remover,
@@ -169,9 +172,8 @@ def create_services(
 
 
 def _create_collector(
-    store: Store, source: ConfigSource, engines: Engines, caches: CacheRemover, runs: Runs, pauses: Pauses
+    store: Store, source: ConfigSource, caches: CacheRemover, images: ImagesInEngine, pauses: Pauses
 ) -> Collector:
-    images = ImagesInEngine(store.index, engines, runs.containers.find_images_in_use)
     gatherer = FactsGatherer(store.layout.root, store.index, store.artifacts, caches, images)
     return Collector(store.layout.root, source, gatherer, store.artifacts, caches, images, pauses)
 

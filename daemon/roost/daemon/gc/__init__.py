@@ -8,5 +8,5 @@ shows.
 
 May import everything below it; ``watch`` and ``bundles`` are beside it.
 
-Doors: collector, engine_images, gathering, limits, pauses, triggers, views.
+Doors: collector, engine_images, gathering, limits, pauses, texts, triggers, views.
 """

@@ -49,6 +49,7 @@ _ALONE = {
     "locked": "locked by a process",
     "recent": "stored a moment ago",
     "gone": "it no longer exists",
+    "foreign": "roost did not make it, and it has no other name",
 }
 """For protections without a subject."""
 

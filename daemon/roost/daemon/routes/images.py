@@ -1,4 +1,4 @@
-"""Routes of images: list them and describe one. Pushing and pulling are builds."""
+"""Routes of images: list them, describe one, remove all. Pushing and pulling are builds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import msgspec
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import target_definition
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.gc.texts import describe_protection
 from roost.daemon.planning.image_details import ImageDetails, describe_image
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
+from roost.model.caches import Kept
 from roost.model.errors import ServiceUnreachableError
 from roost.model.records import ImageRecord
+from roost.wire.collection import ImagesRemoval
 from roost.wire.plans import EnvironmentSelector
 
 
@@ -61,6 +64,12 @@ async def list_images(call: Call[None]) -> ImagesResponse:
     return ImagesResponse(images=[_view_image(image, sizes) for image in images])
 
 
+async def remove_images(call: Call[None]) -> ImagesRemoval:
+    done = await call.app[SERVICES].engine_images.remove_all()
+    kept = {name: describe_protection((each.reason,)) for name, each in done.items() if isinstance(each, Kept)}
+    return ImagesRemoval(removed=[name for name in done if name not in kept], kept=kept)
+
+
 async def _find_sizes(engines: Engines, images: Iterable[ImageRecord]) -> dict[str, int] | None:
     """Return config digest to bytes for the images that the engine has; ``None`` if the engine does not answer."""
     sizes: dict[str, int] = {}
@@ -91,6 +100,13 @@ def _view_image(image: ImageRecord, sizes: dict[str, int] | None) -> ImageRow:
 
 ROUTES_IMAGES = [
     Route("GET", "/v1/images", list_images, response=ImagesResponse, summary="Images that were built or pulled here"),
+    Route(
+        "DELETE",
+        "/v1/images",
+        remove_images,
+        response=ImagesRemoval,
+        summary="Remove all images that roost made or fetched from the engine, pinned ones too",
+    ),
     Route(
         "POST",
         "/v1/images/show",

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -52,10 +51,10 @@ def purge_command(context: Context) -> int:
         )
     images = _list_images(context)
     _confirm(context, root, images)
+    removed, kept = _remove_images(context, images) if images and context.options.images else ([], images)
     stop(Daemon(paths.socket_path()))
     left = _remove(root)
-    removed = _remove_images(images) if context.options.images else []
-    _report(context, root, left, images, removed)
+    _report(context, root, left, removed, kept)
     return 1 if any(_KNOWN.fullmatch(name) for name in left) else 0
 
 
@@ -172,20 +171,19 @@ def _remove_tree(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _remove_images(names: list[str]) -> list[str]:
-    """Remove images by the docker command, and return the names of those that are gone."""
-    program = shutil.which("docker")
-    if program is None:
-        return []
-    return [
-        name
-        for name in names
-        if subprocess.run([program, "image", "rm", name], capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
-    ]
+def _remove_images(context: Context, images: list[str]) -> tuple[list[str], list[str]]:
+    """Have the daemon remove the images, and return the names that are gone, and those that stay."""
+    try:
+        answer = context.request("DELETE", "/v1/images")
+    except ClientError as error:
+        context.note(f"images were not removed: {error.body.get('message')}")
+        return [], images
+    for name, reason in answer["kept"].items():
+        context.note(f"{name} stays: {reason}")
+    return list(answer["removed"]), list(answer["kept"])
 
 
-def _report(context: Context, root: str, left: list[str], images: list[str], removed: list[str]) -> None:
-    kept = [name for name in images if name not in removed]
+def _report(context: Context, root: str, left: list[str], removed: list[str], kept: list[str]) -> None:
     if context.json:
         context.print_json({"root": root, "left": left, "images": removed, "images_left": kept})
         return

@@ -147,17 +147,33 @@ class DockerImages:
             lambda api: with_id_or_name(lambda each: api.tag(each, repository, tag), image_id), f"tagging {reference}"
         )
 
-    async def remove(self, image_id: str, reference: str) -> bool:
-        """Remove the name ``reference`` of an image, and the one by its config if no other is left. Return whether the
-        engine no longer has the image; it has, if the user named it too.
+    async def is_last_name(self, image_id: str, reference: str) -> bool:
+        """Return whether the engine has the image, and without the name ``reference`` no longer would."""
+        found = await self.find(image_id)
+        return found is not None and set(found.tags) <= {reference, config_reference(image_id)}
+
+    async def remove(self, image_id: str, reference: str, pulled: Collection[str] = ()) -> bool:
+        """Remove the name ``reference`` of an image, and the one by its config if no other is left. Return whether that
+        removed the image: not if it was missing, if the user named it too, or if another one was built on it.
+
+        ``pulled``: references by digest that it may have been pulled by, which are names too; one of a repository from
+        which the user has a tag stays.
 
         Raises: EngineError if a container was created from it.
         """
-        await self.untag(reference)
+        found = await self.find(image_id)
+        if found is None:
+            return False
+        repositories = {tag.rpartition(":")[0] for tag in found.tags}
+        for name in set(found.repo_digests).intersection(pulled):
+            if name.partition("@")[0] not in repositories:
+                await self.untag(name)
+        if reference in found.tags:  # else somebody has given the name to another image
+            await self.untag(reference)
         left = await self.find(image_id)
         if left is not None and set(left.tags) == {config_reference(image_id)}:
             await self.untag(config_reference(image_id))
-            return True
+            left = await self.find(image_id)
         return left is None
 
     async def untag(self, reference: str) -> None:
