@@ -8,27 +8,44 @@
    budget was exceeded at most; goal: the one that is being built.
 3. With ``--removal-gb``: a root with prefixes of that size and one small environment, in which a command is started
    again and again, first alone, then while `roost cache gc --all` removes the rest. Goal: 15 % slower at most.
+4. That many requests (``--requests 50``) come while prefixes of 4,000 files and packages are collected: how long the
+   collection takes to stop, whatever it is doing then, and how much longer an answer of the index takes than without
+   it. Goal: 100 ms.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import os
+import random
 import statistics
 import subprocess
 import tempfile
 import time
+from types import SimpleNamespace
 
 import msgspec
 from tests.bench.measuring import folder, line, timed
+from tests.support.collection_root import NoImages
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import ROOST, new_roost
 from tests.unit.daemon.gc.test_collector import EVERYTHING, Root
 
-from roost.daemon.config.schema import CacheSettings
+from roost.daemon.caches.ledger import CacheLedger
+from roost.daemon.caches.remover import CacheRemover
+from roost.daemon.config.config import Config
+from roost.daemon.config.schema import CacheSettings, ConfigFile
+from roost.daemon.config.source import ConfigSource
+from roost.daemon.gc.collector import Collector
+from roost.daemon.gc.gathering import FactsGatherer
+from roost.daemon.gc.pauses import Pauses
 from roost.daemon.gc.plan import collect
 from roost.daemon.gc.values import CollectionFacts, CollectionLimits, StoredPrefix
+from roost.daemon.jobs.holds import Holds
+from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.workers.pool import WorkerPool
 from roost.model.caches import CacheItem
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 from roost.store.artifacts.publish import FillResult
@@ -129,7 +146,7 @@ async def age(store):
     )
 
 
-async def publish(store, name, megabytes):
+async def publish(store, name, megabytes, files=0):
     package = CondaPackage(
         name=name, version="1", build="0", subdir="noarch", file_name=f"{name}.conda", url="u",
         sha256=name.encode().hex().ljust(64, "0"),
@@ -137,16 +154,114 @@ async def publish(store, name, megabytes):
 
     async def fill(path):
         await asyncio.to_thread(write_files, path, megabytes)
+        await asyncio.to_thread(write_small, path, files)
         return FillResult()
 
     lock = Lock(platform="linux-64", provider=CondaPython(), conda=(package,))
     return await store.artifacts.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill)
 
 
+def write_small(path, files):
+    for number in range(files):
+        folder = os.path.join(path, f"f{number // 100}")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, str(number)), "wb") as stream:
+            stream.write(b"x" * 20_000)
+
+
 def write_files(path, megabytes):
     for number in range(megabytes * MB // FILE):
         with open(f"{path}/{number}", "wb") as stream:
             stream.write(os.urandom(FILE))
+
+
+class Delays:
+    """Requests that come while everything in a root is collected by the parts of the daemon."""
+
+    def __init__(self, store):
+        self.store = store
+        pool = WorkerPool(store.layout.workers)
+        engines = SimpleNamespace(holds=Holds(), workers=pool)
+        self.pool, self.lifecycle = pool, Lifecycle(0)
+        self.running = self.doing = None
+        caches = CacheRemover(store.layout, store.index, engines)
+        root = store.layout.root
+        source = ConfigSource(dataclasses.replace(Config(), settings=ConfigFile(cache=EVERYTHING)))
+        gatherer = FactsGatherer(root, store.index, store.artifacts, caches, NoImages())
+        pauses = Pauses(self.lifecycle)
+        run = pauses.run
+
+        async def run_noted(step):
+            async def noted():
+                self.running = asyncio.current_task()
+                self.doing = step.args[0].kind
+                return await step()
+
+            return await run(noted)
+
+        pauses.run = run_noted
+        self.collector = Collector(root, source, gatherer, store.artifacts, caches, NoImages(), pauses)
+        self.stops, self.answers, self.alone = {}, [], []
+
+    async def fill(self, number):
+        for which in range(3):
+            await publish(self.store, f"p{number}-{which}", 0, files=4000)
+        for which in range(3):
+            for path in (f"wheels/uv/archive-v0/{number}-{which}", f"packages/conda/packages/p{number}-1-{which}"):
+                target = os.path.join(self.store.layout.root, path, "info")
+                os.makedirs(target)
+                write_small(target, 1000)
+        await age(self.store)
+        await CacheLedger(self.store.layout, self.store.index).take_inventory()
+
+    async def request(self):
+        began = time.perf_counter()
+        await self.store.index.pins.add("p-nothing")
+        return time.perf_counter() - began
+
+    async def measure(self, requests):
+        number = 0
+        while len(self.answers) < requests:
+            number += 1
+            await self.fill(number)
+            self.alone += [await self.request() for _ in range(10)]
+            collecting = asyncio.create_task(self.collect())
+            while not collecting.done() and len(self.answers) < requests:
+                await asyncio.sleep(0.001)
+                if self.running is not None and not self.running.done():
+                    await asyncio.wait([self.running], timeout=random.uniform(0, 0.25))
+                    half = self.doing == "prefix" or len(self.answers) < requests // 2
+                    if not self.running.done() and half:
+                        await self.interrupt()
+            await collecting
+        await self.pool.close()
+
+    async def interrupt(self):
+        running, doing, began = self.running, self.doing, time.perf_counter()
+        self.lifecycle.touch()
+        answer = asyncio.create_task(self.request())
+        await asyncio.wait([running])
+        self.stops.setdefault(doing, []).append(time.perf_counter() - began)
+        self.answers.append(await answer)
+
+    async def collect(self):
+        async for _ in self.collector.run(everything=True):
+            pass
+
+
+async def measure_delays(requests, root_folder):
+    """Print how long a collection delays requests; the last of each line is the worst."""
+    store = await Store.open(root_folder)
+    delays = Delays(store)
+    await delays.measure(requests)
+    for kind, taken in sorted(delays.stops.items()):
+        line(f"stop while a {kind} goes", taken, goal=100)
+    every = [seconds for taken in delays.stops.values() for seconds in taken]
+    line("stop of a collection", every, goal=100)
+    line("a request alone", delays.alone)
+    line("a request that stops one", delays.answers)
+    print(f"the worst: stop {max(every) * 1000:.1f} ms, request {max(delays.answers) * 1000:.1f} ms")
+    await store.close()
 
 
 def measure_removal(gigabytes):
@@ -195,12 +310,20 @@ def main():
     parser.add_argument("--packages", type=int, default=100_000)
     parser.add_argument("--environments", type=int, default=200)
     parser.add_argument("--removal-gb", type=int, default=0)
+    parser.add_argument("--requests", type=int, default=50)
+    parser.add_argument("--only-delays", action="store_true", help="measure 4 only")
     options = parser.parse_args()
+    if options.only_delays:
+        with folder() as place, tempfile.TemporaryDirectory(dir=place) as root:
+            asyncio.run(measure_delays(options.requests, root))
+        return
     measure_plan(options.prefixes, options.packages)
     with folder() as place, tempfile.TemporaryDirectory(dir=place) as root:
         asyncio.run(measure_gathering(options.prefixes, options.packages, root))
     with folder() as place, tempfile.TemporaryDirectory(dir=place) as root:
         asyncio.run(measure_budget(options.environments, root))
+    with folder() as place, tempfile.TemporaryDirectory(dir=place) as root:
+        asyncio.run(measure_delays(options.requests, root))
     if options.removal_gb:
         measure_removal(options.removal_gb)
 

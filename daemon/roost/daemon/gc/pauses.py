@@ -1,8 +1,8 @@
 """Steps that give way to whatever else the daemon is asked for.
 
 A step begins once nothing has happened for a moment. If something happens during it, it is cancelled and begins again
-after that: removals go on where they were cancelled. A step that was put off for long runs through, so that a busy
-daemon frees space too.
+after that: removals go on where they were cancelled. A step that is put off for long begins all the same, and has a
+while before anything cancels it, which doubles each time: a busy daemon frees space too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from roost.daemon.jobs.lifecycle import Lifecycle
 T = TypeVar("T")
 QUIET_SECONDS = 0.25
 PATIENCE_SECONDS = 5.0
+"""How long a step is put off, each time."""
+FIRST_WHILE_SECONDS = 1.0
+"""Enough for the start of a worker on a busy machine."""
 
 
 class Pauses:
@@ -27,6 +30,8 @@ class Pauses:
         self._patience = patience
         self._last = time.monotonic() - quiet
         self._running: asyncio.Future[Any] | None = None
+        self._kept_until = 0.0
+        """Until then nothing cancels the step."""
         self._interrupted = 0
         lifecycle.on_activity(self._on_activity)
 
@@ -37,18 +42,22 @@ class Pauses:
 
     def _on_activity(self) -> None:
         self._last = time.monotonic()
-        if self._running is not None:
+        if self._running is not None and self._last >= self._kept_until:
             self._running.cancel()
 
     async def run(self, step: Callable[[], Awaitable[T]]) -> T:
         """Return the result of ``step``, which may be cancelled and called again."""
-        deadline = time.monotonic() + self._patience
+        kept = FIRST_WHILE_SECONDS
         while True:
-            await self._wait_for_quiet(deadline)
-            if time.monotonic() >= deadline:
-                return await step()
+            is_quiet = await self._wait_for_quiet()
             task = asyncio.ensure_future(step())
-            self._running = task
+            self._running, self._kept_until = task, 0.0
+            timer = None
+            if not is_quiet:
+                began = time.monotonic()
+                self._kept_until = began + kept
+                timer = asyncio.get_running_loop().call_later(kept, self._cancel_if_busy, task, began)
+                kept *= 2
             try:
                 await asyncio.wait([task])
             except asyncio.CancelledError:
@@ -57,13 +66,23 @@ class Pauses:
                 raise
             finally:
                 self._running = None
+                if timer is not None:
+                    timer.cancel()
             if not task.cancelled():
                 return task.result()
             self._interrupted += 1
 
-    async def _wait_for_quiet(self, deadline: float) -> None:
+    def _cancel_if_busy(self, task: asyncio.Future[T], since: float) -> None:
+        if self._last > since:
+            task.cancel()
+
+    async def _wait_for_quiet(self) -> bool:
+        """Wait until nothing has happened for a moment; return whether that came before the patience ended."""
+        deadline = time.monotonic() + self._patience
         while True:  # what happens meanwhile moves the time
-            left = min(self._last + self._quiet, deadline) - time.monotonic()
-            if left <= 0:
-                return
-            await asyncio.sleep(left)
+            now = time.monotonic()
+            if now >= self._last + self._quiet:
+                return True
+            if now >= deadline:
+                return False
+            await asyncio.sleep(min(self._last + self._quiet, deadline) - now)
