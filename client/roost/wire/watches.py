@@ -50,7 +50,7 @@ class WatchView(msgspec.Struct, kw_only=True):
     """``warm``: ready. ``cold``: not ready, and not built before somebody asks or its content changes. ``queued``: to
     be planned, or waiting for its turn. ``passed-over``: another file is used instead."""
     reason: WatchReason | None
-    """Why it is ``waiting``, ``failed``, ``broken``, ``missing`` or ``passed-over``."""
+    """Why it is ``waiting``, ``failed``, ``broken``, ``missing`` or ``passed-over``, or ``cold`` again."""
     method: Literal["inotify", "polling", "broken"]
     """How changes are noticed."""
     method_reason: str | None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Literal
 
+import msgspec
+
 from roost.daemon.watch.files.methods import WatchKind, WatchMethod
 from roost.daemon.watch.states import Announce, Phase, Trouble
 from roost.daemon.watch.watched import WatchedDefinition
@@ -20,6 +22,9 @@ EVENTS: dict[Phase, str] = {
     "passed-over": "watch-passed-over",
 }
 """Kinds of events about a watch that enters a phase."""
+COLLECTED = Trouble(
+    code="collected", message="it was removed for space, and is built again when it is asked for or changes"
+)
 _METHODS: dict[WatchKind, Literal["inotify", "polling", "broken"]] = {
     WatchKind.INOTIFY: "inotify",
     WatchKind.POLLING: "polling",
@@ -27,9 +32,14 @@ _METHODS: dict[WatchKind, Literal["inotify", "polling", "broken"]] = {
 }
 
 
-def watch_view(watch: WatchedDefinition, method: WatchMethod, running: Set[str]) -> WatchView:
-    """Return what is to be said of a watch. ``running``: digests of definitions that are being built, for whomever."""
+def watch_view(
+    watch: WatchedDefinition, method: WatchMethod, running: Set[str], collected: Set[str] = frozenset()
+) -> WatchView:
+    """Return what is to be said of a watch. ``running``: digests of definitions that are being built, for whomever;
+    ``collected``: those whose environment was removed. It is not built at once: it would be removed again."""
     state = watch.state
+    if state.phase == "warm" and state.wanted in collected:
+        state = msgspec.structs.replace(state, phase="cold", trouble=COLLECTED)
     phase: WatchPhase = state.phase
     if state.paused:
         phase = "paused"

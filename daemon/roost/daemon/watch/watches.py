@@ -165,12 +165,12 @@ class Watches:
         self._hold()
         await self._saver.flush()  # a watch that was answered is there after a crash, too
         await self._driver.wait_rest(watches, ANSWER_SECONDS)
-        return self._view(watches)
+        return await self._view(watches)
 
     async def list_all(self) -> list[WatchView]:
         """Return all watches, by path."""
         await self.loaded()
-        return self._view(list(self._by_path.values()))
+        return await self._view(list(self._by_path.values()))
 
     async def update(self, update: WatchUpdate) -> list[WatchView]:
         """Pause, resume or remove watches, and return what they are now, or were.
@@ -188,7 +188,7 @@ class Watches:
         await self._saver.flush()
         if update.action == "resume":
             await self._driver.wait_rest(found, ANSWER_SECONDS)
-        return self._view(found)
+        return await self._view(found)
 
     def _select(self, update: WatchUpdate) -> list[WatchedDefinition]:
         if update.all == bool(update.paths):
@@ -210,11 +210,13 @@ class Watches:
             found |= {watch.id: watch for watch in below}
         return list(found.values())
 
-    def _view(self, watches: Sequence[WatchedDefinition]) -> list[WatchView]:
+    async def _view(self, watches: Sequence[WatchedDefinition]) -> list[WatchView]:
         files = self._driver.files
         assert files is not None
         ordered = sorted(watches, key=lambda each: each.path)
-        return [watch_view(each, files.describe(each.id), self._running) for each in ordered]
+        warm = [each.state.wanted for each in ordered if each.state.phase == "warm" and each.state.wanted is not None]
+        collected = await self._table.list_collected(warm)
+        return [watch_view(each, files.describe(each.id), self._running, collected) for each in ordered]
 
     def list_targets(self) -> list[WatchSubject]:
         """Return what is watched and not paused: whose bases and catalogues are of interest."""

@@ -63,10 +63,23 @@ def replace_news(connection: sqlite3.Connection, found: dict[str, str]) -> None:
     connection.executemany("INSERT INTO watch_news (subject, found, created) VALUES (?, ?, ?)", rows)
 
 
+def list_collected(connection: sqlite3.Connection, digests: Sequence[str]) -> set[str]:
+    """Return those of the definitions that have locks, and neither a prefix nor an image of one of these any more."""
+    query = """
+        SELECT EXISTS (SELECT 1 FROM generations WHERE definition_digest = :digest) AND NOT EXISTS (
+            SELECT 1 FROM generations AS g JOIN artifacts AS a ON a.key = g.lock_digest
+                WHERE g.definition_digest = :digest AND a.state = 'ready'
+            UNION ALL SELECT 1 FROM generations AS g JOIN images AS i ON i.lock_digest = g.lock_digest
+                JOIN artifacts AS a ON a.key = i.key WHERE g.definition_digest = :digest AND a.state = 'ready')
+    """
+    return {digest for digest in digests if connection.execute(query, {"digest": digest}).fetchone()[0]}
+
+
 class WatchTable(Queries):
     """``index.watches``: watched definitions."""
 
     list_all = Scan(list_watches)
     put = Write(put_watches)
+    list_collected = Scan(list_collected)
     list_news = Read(list_news)
     replace_news = Write(replace_news)

@@ -273,3 +273,10 @@ def test_leases_of_an_older_schema_protect_as_before():
     assert connection.execute("SELECT * FROM lease_subjects").fetchall() == [("p-1", "l")]
     connection.execute("DELETE FROM leases")
     assert connection.execute("SELECT * FROM lease_subjects").fetchall() == []
+
+
+async def test_a_definition_without_any_prefix_left_is_collected(store, publish):
+    artifact = await publish("a")
+    assert await store.index.watches.list_collected([DEFINITION, "sha256:unknown"]) == set()
+    assert await is_deleted(store, artifact)
+    assert await store.index.watches.list_collected([DEFINITION, "sha256:unknown"]) == {DEFINITION}
