@@ -75,6 +75,10 @@ class Box:
             return bool(self.client.images.get(reference).id)
         return False
 
+    def containers(self, image: str) -> list[str]:
+        """Ids of the containers of an image and of what was built on it."""
+        return [each["Id"] for each in self.client.api.containers(all=True, filters={"ancestor": image})]
+
     def age(self, *ids: str) -> None:
         """Have the time pass for which what was just used stays; the first of ``ids`` was used first."""
         with contextlib.closing(sqlite3.connect(self.roost.root / "index.db", timeout=60)) as connection, connection:
@@ -142,14 +146,14 @@ def test_an_image_with_a_container_stays_and_comes_back_without_a_solve(box: Box
     run = box.roost.start("run", "--", "python", "-c", LAZY, cwd=folder, stdin=subprocess.PIPE)
     assert run.stdout is not None
     assert run.stdout.readline() == "ready\n"
-    [container] = box.client.containers.list(filters={"ancestor": image["digest"]})
+    [container] = box.containers(image["digest"])
     box.age()
     view = box.collect("--all")
     assert removed(view) == []
-    assert f"used by container {container.id[:12]}" in reason(view, image["id"])
+    assert f"used by container {container[:12]}" in reason(view, image["id"])
     out, errors = run.communicate("\n", timeout=60)
     assert (run.returncode, out) == (0, "1.16.0\n"), errors
-    wait_for(lambda: box.client.containers.list(all=True, filters={"ancestor": image["digest"]}) == [])
+    wait_for(lambda: box.containers(image["digest"]) == [])
 
     stopped = box.client.containers.create(image["digest"], ["true"], labels={ROOT_LABEL: root_name("/another")})
     box.age()
@@ -244,7 +248,7 @@ def test_what_others_named_built_or_brought_is_not_destroyed(box: Box):
     unnamed = box.new_base(tagged=False)
     for reference in (base, unnamed):
         assert box.roost.ok("run", "--image", reference, "--", "echo", "hello") == "hello\n"
-    wait_for(lambda: box.client.containers.list(all=True, filters={"ancestor": unnamed}) == [])
+    wait_for(lambda: box.containers(unnamed) == [])
     box.age()
     box.collect("--all")
     assert box.has(base)
