@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.conda_tools import engine, lock_of, run, solve
+from tests.support.conda_tools import close_workers, engine, lock_of, run, solve
 
 from roost.daemon.prefixes.bytecode import compile_prefix, link_or_copy, python_tag
 from roost.model.locks.lock import HostPython, Lock, Wheel
@@ -20,6 +21,12 @@ COUNT = (
     "e.SourceLoader.source_to_code = note;"
     "import joblib, six, greeting; print([p for p in compiled if 'site-packages' in p], joblib.__version__)"
 )
+
+
+@pytest.fixture(autouse=True)
+async def workers_end() -> AsyncIterator[None]:
+    yield
+    await close_workers()
 
 
 async def linked(short_folder: Path, channels_folder: Path, *names: str) -> tuple[Lock, list[Path], str]:

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.conda_tools import engine, solve
+from tests.support.conda_tools import close_workers, engine, solve
 from tests.support.pip_index import PipIndex, backend_files, wheel_bytes
 from tests.support.roost_process import Roost
 
@@ -63,6 +63,7 @@ def made(channels_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         conda = engine(base, channels_folder)
         packages = await solve(conda, "python=3.11", "pip", "zlib", "xz")
         await conda.link(packages, str(base / "envs/old"))
+        await close_workers()
 
     asyncio.run(make())
     return base

@@ -94,9 +94,8 @@ async def test_who_asks_gets_a_worker_of_normal_priority_at_once(parts: Prebuild
     parts.request(ONE)
     await until(lambda: hold.reached > 0)
     [behind] = lowered(parts)
-    cached = {
-        path: path.stat().st_ino for path in Path(parts.services.store.layout.packages).glob("conda/packages/*/info")
-    }
+    packages = Path(parts.services.store.layout.packages)
+    cached = {path: path.stat().st_ino for path in packages.glob("conda/packages/[!.]*/info")}
     assert cached
     reached = hold.reached
     asking = asyncio.create_task(parts.build(asked))

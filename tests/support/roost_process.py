@@ -31,7 +31,7 @@ class Roost:
     """One root and a folder to work in. ``variables`` come on top of a small environment.
 
     With ``forks_daemon``, the first command that may need a daemon finds one (see ``tests.support.forked_daemons``);
-    the first one after ``roost daemon stop`` does so again.
+    the first one after ``roost daemon stop`` does so again, unless it starts a command: launch plans need no daemon.
     """
 
     root: Path
@@ -40,6 +40,8 @@ class Roost:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
     forks_daemon: bool = True
     forks_again: bool = field(init=False)
+    has_stopped: bool = False
+    """Whether a command has stopped a daemon of the root."""
 
     def __post_init__(self) -> None:
         self.forks_again = self.forks_daemon
@@ -75,7 +77,7 @@ class Roost:
             **options,
         )
         if arguments[:2] == ("daemon", "stop"):
-            self.forks_daemon = self.forks_again
+            self.forks_daemon, self.has_stopped = self.forks_again, True
         return done
 
     def ok(self, *arguments: str, **options: Any) -> str:
@@ -112,7 +114,8 @@ class Roost:
         if not self.forks_daemon or (arguments[:1] == ("daemon",) and arguments[:2] != ("daemon", "start")):
             return
         self.forks_daemon = False
-        if arguments[:1] != ("daemon",):
+        starts_command = arguments[:1] in (("exec",), ("run",), ("shell",))
+        if arguments[:1] != ("daemon",) and not (self.has_stopped and starts_command):
             self.fork_daemon(environ)
 
     def fork_daemon(self, environ: dict[str, str] | None = None) -> None:
