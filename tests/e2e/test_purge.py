@@ -65,3 +65,6 @@ def test_what_is_not_of_roost_stays_and_a_damaged_root_goes_too(roost: Roost, pi
     error = roost.failed(1, "cache", "purge", "--yes")
     assert error["code"] == "not-a-root"
     assert os.listdir(roost.root) == ["thesis.tex"]
+    (roost.root / "thesis.tex").unlink()
+    roost.root.rmdir()
+    assert "does not exist" in roost.failed(1, "cache", "purge", "--yes")["message"]

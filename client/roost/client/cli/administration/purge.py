@@ -34,6 +34,10 @@ _KNOWN = re.compile(
 def purge_command(context: Context) -> int:
     """Return 1 if something of roost could not be removed."""
     root = os.path.realpath(paths.root())
+    if not os.path.lexists(root):
+        raise client_error(
+            "not-a-root", f"{root} does not exist. Nothing was removed.", "ROOST_HOME names the root.", 1
+        )
     if not os.path.exists(os.path.join(root, "format")):
         raise client_error(
             "not-a-root",
