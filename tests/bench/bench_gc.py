@@ -34,6 +34,7 @@ from tests.support.roost_process import ROOST, new_roost
 from tests.unit.daemon.gc.test_collector import EVERYTHING, Root
 
 from roost.daemon.caches.ledger import CacheLedger
+from roost.daemon.caches.reaping import REAP, ReapRequest
 from roost.daemon.caches.remover import CacheRemover
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import CacheSettings, ConfigFile
@@ -184,7 +185,7 @@ class Delays:
         engines = SimpleNamespace(holds=Holds(), workers=pool)
         self.pool, self.lifecycle = pool, Lifecycle(0)
         self.running = self.doing = None
-        caches = CacheRemover(store.layout, store.index, engines)
+        caches = CacheRemover(store.layout, store.index, engines, self.reap)
         root = store.layout.root
         source = ConfigSource(dataclasses.replace(Config(), settings=ConfigFile(cache=EVERYTHING)))
         gatherer = FactsGatherer(root, store.index, store.artifacts, caches, NoImages())
@@ -202,6 +203,10 @@ class Delays:
         pauses.run = run_noted
         self.collector = Collector(root, source, gatherer, store.artifacts, caches, NoImages(), pauses)
         self.stops, self.answers, self.alone = {}, [], []
+
+    async def reap(self, path, shrinks):
+        self.doing = f"deletion of a {self.doing.split()[-1]}"
+        return await self.pool.run(REAP, ReapRequest(path=path, shrinks=shrinks))
 
     async def fill(self, number):
         for which in range(3):
@@ -230,7 +235,7 @@ class Delays:
                 await asyncio.sleep(0.001)
                 if self.running is not None and not self.running.done():
                     await asyncio.wait([self.running], timeout=random.uniform(0, 0.25))
-                    half = self.doing == "prefix" or len(self.answers) < requests // 2
+                    half = "prefix" in self.doing or len(self.answers) < requests // 2
                     if not self.running.done() and half:
                         await self.interrupt()
             await collecting
@@ -255,7 +260,7 @@ async def measure_delays(requests, root_folder):
     delays = Delays(store)
     await delays.measure(requests)
     for kind, taken in sorted(delays.stops.items()):
-        line(f"stop while a {kind} goes", taken, goal=100)
+        line(f"stop: {kind}", taken, goal=100)
     every = [seconds for taken in delays.stops.values() for seconds in taken]
     line("stop of a collection", every, goal=100)
     line("a request alone", delays.alone)
