@@ -22,6 +22,7 @@ import pytest
 import requests
 from docker.transport import UnixHTTPAdapter
 from tests.support.images import engines as docker_parts
+from tests.support.images import prepared
 from tests.support.images.machines import Machine, machine
 from tests.support.images.registries import Registries, registry
 from tests.support.pip_index import PipIndex
@@ -255,8 +256,12 @@ def test_what_others_named_built_or_brought_is_not_destroyed(box: Box):
     assert box.has(unnamed)
 
 
-def test_layers_that_a_registry_has_go_first_and_come_back_the_same(box: Box):
-    base = box.new_base()
+def test_layers_that_a_registry_has_go_first_and_come_back_the_same(box: Box, registry_with_bases: Path):
+    repository = f"{box.registries.catalogue.host}/base"
+    prepared.lend_layers(registry_with_bases, box.registries.catalogue, "base")
+    box.client.images.get(box.new_base()).tag(repository, "own")
+    assert "error" not in box.client.images.push(repository, "own")
+    base = f"{repository}:own"
     shared, own = box.define(base), box.define(base, "greeting")
     pushed = box.roost.json("image", "push", cwd=shared)["build"]["artifacts"][0]
     image = box.build(shared)
