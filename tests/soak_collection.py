@@ -129,6 +129,7 @@ def soak_builds(environments: int, clients: int) -> bool:
     failures: list[str] = []
     collections, freed = 0, 0
     with roost_with("[cache]\nmin_free_bytes = 0\nprefix_days = 0\npackage_days = 0") as (roost, index):
+        pauses = threading.Lock()  # a collection gets on when nobody asks for anything
         for number in range(environments):
             index.wheel("toy", f"1.{number}")
             waiting.put(number)
@@ -143,6 +144,8 @@ def soak_builds(environments: int, clients: int) -> bool:
             with contextlib.suppress(queue.Empty):
                 while True:
                     number = waiting.get_nowait()
+                    with pauses:
+                        time.sleep(3 if number % 20 == 0 else 0)
                     path = roost.write(f"{number}/requirements.txt", f"toy==1.{number}\n")
                     done = roost.run("exec", "--", "python", "-c", SHOW, cwd=path.parent)
                     if (done.returncode, done.stdout) != (0, f"1.{number}\n"):

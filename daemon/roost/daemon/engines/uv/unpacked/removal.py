@@ -55,15 +55,18 @@ def find_distribution(archive: str) -> tuple[str, str] | None:
 
 
 def forget_archive(cache_dir: str, archive: str, name: str) -> int:
-    """Delete what points to the folder ``archive`` of the distribution ``name``; return how many pointers. Blocks."""
-    archive_id, count = os.path.basename(archive), 0
-    for folder in _list_folders(cache_dir, name):
-        for stem in _list_pointers(folder, archive_id):
-            for path in (*(stem + suffix for suffix in _SUFFIXES), stem):
-                with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
-                    os.unlink(path)
-            count += 1
-    return count
+    """Delete what points to the folder ``archive`` of the distribution ``name``, and the metadata of its wheel; return
+    how many pointers. Blocks.
+
+    uv stores the metadata that a solve read below the index, and the wheel that it installed below its URL.
+    """
+    folders = list(_list_folders(cache_dir, name))
+    stems = [stem for folder in folders for stem in _list_pointers(folder, os.path.basename(archive))]
+    beside = [os.path.join(folder, os.path.basename(stem) + ".msgpack") for folder in folders for stem in stems]
+    for path in (*(stem + suffix for stem in stems for suffix in _SUFFIXES), *stems, *beside):
+        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+            os.unlink(path)
+    return len(stems)
 
 
 def _list_folders(cache_dir: str, name: str) -> Iterator[str]:
