@@ -191,7 +191,9 @@ def _create_watches(
 
     saver = WatchSaver(store.index.watches)
     driver = WatchDriver(reader, prebuilds, events, saver, settings)
-    return Watches(store.index.watches, driver, saver, lifecycle, settings, store.layout.root)
+    watches = Watches(store.index.watches, driver, saver, lifecycle, settings, store.layout.root)
+    store.index.artifacts.on_gone = watches.note_gone
+    return watches
 
 
 def _register_upkeep(

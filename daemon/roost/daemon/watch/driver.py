@@ -23,7 +23,9 @@ from roost.daemon.jobs.lifecycle import BackgroundTasks
 from roost.daemon.prebuilding.prebuilds import PrebuildReport
 from roost.daemon.watch.closure import Closure, has_changed
 from roost.daemon.watch.files.methods import WatchMethod
+from roost.daemon.watch.memory import MemoryRelease
 from roost.daemon.watch.reading import DefinitionReader, Reading, WatchSubject, describe_error, make_request
+from roost.daemon.watch.retries import SPACING_SECONDS, Retries
 from roost.daemon.watch.saving import WatchSaver
 from roost.daemon.watch.schedule import Debounce
 from roost.daemon.watch.states import (
@@ -36,6 +38,8 @@ from roost.daemon.watch.states import (
     MakePlan,
     ReadContent,
     RequestBuild,
+    RetryDue,
+    RetryLater,
     Trouble,
     Unreadable,
     WatchInput,
@@ -120,9 +124,12 @@ class WatchDriver:
         self._saver = saver
         self._changes: Debounce[str] = Debounce(lambda: settings().debounce_seconds)
         self._timer: asyncio.TimerHandle | None = None
+        self._retries = Retries()
+        self._retry_timer: asyncio.TimerHandle | None = None
         self._looks: deque[tuple[str, bool]] = deque()
         """Watches to be read (true) or only planned again (false), in the order of requests."""
         self._readers = 0
+        self.memory = MemoryRelease()
         self._tasks = BackgroundTasks()
         self._news: deque[tuple[str, dict[str, object]]] = deque()
         self._is_announcing = False
@@ -180,7 +187,7 @@ class WatchDriver:
                 self.feed(watch, BuildEnded(digest, cancelled, cancelled=True))
             case "failed":
                 assert error is not None
-                self.feed(watch, BuildEnded(digest, describe_error(error)))
+                self.feed(watch, BuildEnded(digest, describe_error(error), passing=error.retryable))
             case "queued":
                 pass
 
@@ -202,10 +209,35 @@ class WatchDriver:
                 case WithdrawBuild(digest):
                     self._prebuilds.withdraw(watch.id)  # which reports nothing
                     self.feed(watch, BuildEnded(digest, cancelled=True))
+                case RetryLater(digest, seconds, cause):
+                    now = asyncio.get_running_loop().time()
+                    self._retries.note_failure(watch.id, digest, cause, seconds, now)
+                    self._set_retry_timer(now + SPACING_SECONDS)
                 case Announce():
                     self._announce(watch, action)
+        if before.failures and not watch.state.failures:
+            now, succeeded = asyncio.get_running_loop().time(), watch.state.phase == "warm"
+            self._retries.note_end(watch.id, now, succeeded=succeeded)
+            self._set_retry_timer(now)
         self._moved.set()
         self._moved = asyncio.Event()
+
+    def _set_retry_timer(self, due: float | None) -> None:
+        """Look at the retries at ``due`` at the latest: it may be too early, since thousands may fail at once."""
+        if due is None or self._is_stopped or not len(self._retries):
+            return
+        if self._retry_timer is not None:
+            if self._retry_timer.when() <= due:
+                return
+            self._retry_timer.cancel()
+        self._retry_timer = asyncio.get_running_loop().call_at(due, self._on_retry)
+
+    def _on_retry(self) -> None:
+        self._retry_timer = None
+        for retry in self._retries.pop_due(asyncio.get_running_loop().time()):
+            if retry.key in self.watches:
+                self.feed(self.watches[retry.key], RetryDue(retry.digest))
+        self._set_retry_timer(self._retries.next_time())
 
     # ------------------------------------------------------------------ readings and plans
     def _look(self, watch: WatchedDefinition, *, reads: bool) -> None:
@@ -221,6 +253,7 @@ class WatchDriver:
                 watch = self.watches.get(watch_id)
                 if watch is not None:
                     await self._look_at(watch, reads=reads)
+                    self.memory.note()
         finally:
             self._readers -= 1
 
@@ -268,7 +301,11 @@ class WatchDriver:
         if not self._is_config_watched and os.path.isabs(self._reader.config):  # not before anything is watched
             self._is_config_watched = True
             await self.files.watch(CONFIG_OWNER, [self._reader.config])
-        paths = [path for path in closure.stamps if path != self._reader.config]
+        paths = [
+            watch.path if path == watch.path else path  # one text for all who hold it
+            for path in closure.stamps
+            if path != self._reader.config
+        ]
         digest = hash(frozenset(paths)) or 1
         if watch.paths == digest:
             return False
@@ -331,6 +368,9 @@ class WatchDriver:
         self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+        self.memory.stop()
         await self._tasks.cancel()
         if self.files is not None:
             await self.files.close()

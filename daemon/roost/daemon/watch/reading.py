@@ -98,7 +98,8 @@ class DefinitionReader:
                     log.exception("A watched definition could not be planned: %s", subject.path)
                 error = as_coded_error(failure)
                 broken, waits = isinstance(error, InvalidDefinitionError), error.code in WAITING_CODES
-                return Planned(definition.digest, False, describe_error(error), waits=waits, broken=broken)
+                trouble, passing = describe_error(error), error.retryable and not broken
+                return Planned(definition.digest, False, trouble, waits=waits, broken=broken, passing=passing)
         return Planned(definition.digest, planned.is_ready)
 
 

@@ -12,6 +12,8 @@ Rules:
 3. A content whose digest is known already starts nothing, neither after success nor after failure.
 4. A broken or missing file builds nothing, and withdraws what was requested for the content before.
 5. A watch that begins with a use (``eager`` is false) builds nothing until its content changes.
+6. What failed for a reason that may pass is planned and built again later, each time after a longer while.
+7. What was ready and is removed is cold, and not built again by itself: a collection would otherwise free nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ Phase = Literal["new", "cold", "warm", "queued", "building", "waiting", "failed"
 """``new``: not read yet. ``cold``: nobody has asked for the build of this content. ``waiting``: for credentials, code,
 power or the load. ``passed-over``: another file takes precedence over it."""
 UNUSABLE: tuple[Phase, ...] = ("broken", "missing", "passed-over")
+RETRY_SECONDS = (60.0, 300.0, 1800.0, 3600.0)
+"""From a failure that may pass to the next attempt; the last one from all later failures."""
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,6 +38,12 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     message: str
     location: Location | None = None
+
+
+COLLECTED = Trouble(
+    code="collected", message="it was removed for space, and is built again when it is asked for or changes"
+)
+"""Why a definition that was ready is cold."""
 
 
 class WatchState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -60,6 +70,8 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """Whether something changed since the reading began, or while the watch was paused."""
     paused: bool = False
     removed: bool = False
+    failures: int = 0
+    """Number of failures of ``refused``, one after the other, if the last one may pass: an attempt is to come."""
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -82,7 +94,8 @@ class Unreadable(msgspec.Struct, frozen=True):
 class Planned(msgspec.Struct, frozen=True):
     """The plan for a digest: ready, or to be built.
 
-    ``trouble``: why there is none; ``waits``: until a person asks; ``broken``: until the file is mended.
+    ``trouble``: why there is none; ``waits``: until a person asks; ``broken``: until the file is mended; ``passing``:
+    it may be gone later.
     """
 
     digest: str
@@ -90,6 +103,7 @@ class Planned(msgspec.Struct, frozen=True):
     trouble: Trouble | None = None
     waits: bool = False
     broken: bool = False
+    passing: bool = False
 
 
 class BuildStarted(msgspec.Struct, frozen=True):
@@ -106,11 +120,13 @@ class BuildPostponed(msgspec.Struct, frozen=True):
 
 
 class BuildEnded(msgspec.Struct, frozen=True):
-    """The request for a digest has ended. ``trouble``: why it is not ready; ``waits``: until a person asks for it."""
+    """The request for a digest has ended. ``trouble``: why it is not ready; ``waits``: until a person asks for it;
+    ``passing``: it may be gone later."""
 
     digest: str
     trouble: Trouble | None = None
     waits: bool = False
+    passing: bool = False
     cancelled: bool = False
     overtaken: bool = False
     """Whether the content was found to be another one when the build was to begin."""
@@ -118,6 +134,18 @@ class BuildEnded(msgspec.Struct, frozen=True):
 
 class BuiltElsewhere(msgspec.Struct, frozen=True):
     """A build of a digest that this watch did not request has succeeded."""
+
+    digest: str
+
+
+class EnvironmentGone(msgspec.Struct, frozen=True):
+    """What was ready for a digest was removed, or is not used any more."""
+
+    digest: str
+
+
+class RetryDue(msgspec.Struct, frozen=True):
+    """The time after a failure that may pass is over."""
 
     digest: str
 
@@ -147,6 +175,8 @@ WatchInput: TypeAlias = (
     | BuildPostponed
     | BuildEnded
     | BuiltElsewhere
+    | EnvironmentGone
+    | RetryDue
     | Paused
     | Resumed
     | Demanded
@@ -176,6 +206,14 @@ class WithdrawBuild(msgspec.Struct, frozen=True):
     digest: str
 
 
+class RetryLater(msgspec.Struct, frozen=True):
+    """Say when ``seconds`` have passed. ``cause``: the code of the error."""
+
+    digest: str
+    seconds: float
+    cause: str
+
+
 class Announce(msgspec.Struct, frozen=True):
     """Publish an event about the state that is entered."""
 
@@ -184,7 +222,7 @@ class Announce(msgspec.Struct, frozen=True):
     trouble: Trouble | None = None
 
 
-WatchAction: TypeAlias = ReadContent | MakePlan | RequestBuild | WithdrawBuild | Announce
+WatchAction: TypeAlias = ReadContent | MakePlan | RequestBuild | WithdrawBuild | RetryLater | Announce
 Step: TypeAlias = tuple[WatchState, list[WatchAction]]
 
 
@@ -212,22 +250,28 @@ def step(state: WatchState, happened: WatchInput) -> Step:
         case BuiltElsewhere(digest):
             needs_look = digest == state.wanted and digest != state.flight and state.phase != "warm"
             return state, [MakePlan(digest)] if needs_look else []
+        case EnvironmentGone(digest):
+            return _on_gone(state) if digest == state.wanted and state.phase == "warm" else (state, [])
+        case RetryDue(digest):
+            is_due = digest == state.refused == state.wanted and state.failures and not state.paused
+            return (_with(state, phase="queued", refused=None), [MakePlan(digest)]) if is_due else (state, [])
         case Paused():
             return _on_pause(state)
         case Resumed():
             return _look(_with(state, paused=False)) if state.paused else (state, [])
         case Demanded():
-            return _look(_with(state, eager=True, refused=None, wanted=state.wanted if state.flight else None))
+            wanted = state.wanted if state.flight else None
+            return _look(_with(state, eager=True, refused=None, failures=0, wanted=wanted))
         case Removed():
             state, actions = _withdraw(state)
-            return _with(state, removed=True), actions
+            return _with(state, removed=True, failures=0), actions
 
 
 def restore(state: WatchState) -> WatchState:
     """Return the state that a later daemon begins with: nothing is in flight, and what was not ended is planned again
     when the content is read."""
-    is_open = state.flight is not None or state.phase in ("queued", "building", "waiting", "new")
-    rest = _with(state, flight=None, withdrawn=False, due=False, reading=False, again=False)
+    is_open = state.flight is not None or state.failures or state.phase in ("queued", "building", "waiting", "new")
+    rest = _with(state, flight=None, withdrawn=False, due=False, reading=False, again=False, failures=0)
     return _with(rest, phase="new", wanted=None, refused=None, trouble=None) if is_open else rest
 
 
@@ -267,6 +311,7 @@ def _on_read(state: WatchState, digest: str) -> Step:
         eager=state.eager or not is_first,
         refused=None,
         trouble=None,
+        failures=0,
     )
     if digest == state.flight and not state.withdrawn:
         return _with(state, phase="building"), []
@@ -279,7 +324,7 @@ def _on_unreadable(state: WatchState, phase: Phase, trouble: Trouble) -> Step:
     if overtaken is not None:
         return overtaken
     is_news = (state.phase, state.trouble) != (phase, trouble)
-    state = _with(state, reading=False, due=False, wanted=None, phase=phase, trouble=trouble, eager=True)
+    state = _with(state, reading=False, due=False, wanted=None, phase=phase, trouble=trouble, eager=True, failures=0)
     state, actions = _withdraw(state)
     return state, [*actions, *([Announce(phase, None, trouble)] if is_news else [])]
 
@@ -288,17 +333,19 @@ def _on_plan(state: WatchState, plan: Planned) -> Step:
     if plan.digest != state.wanted or state.paused:
         return state, []
     if plan.ready:
-        is_news = state.eager and state.phase != "warm"
-        state = _with(state, phase="warm", good=plan.digest, refused=None, trouble=None, due=False)
+        is_news = state.eager and state.phase != "warm" and state.trouble != COLLECTED
+        state = _with(state, phase="warm", good=plan.digest, refused=None, trouble=None, due=False, failures=0)
         return state, [Announce("warm", plan.digest)] if is_news else []
     is_in_flight = plan.digest == state.flight and not state.withdrawn
-    if is_in_flight or plan.digest == state.refused or state.phase == "warm":
+    if is_in_flight or plan.digest == state.refused or state.trouble == COLLECTED:
         return state, []
+    if state.phase == "warm":  # one of the two is older: only another plan tells which
+        return _on_gone(state)
     if plan.trouble is not None:
         phase: Phase = "broken" if plan.broken else "waiting" if plan.waits else "failed"
-        return _refuse(state, phase, plan.digest, plan.trouble)
+        return _refuse(state, phase, plan.digest, plan.trouble, passing=plan.passing)
     if not state.eager:
-        return _with(state, phase="cold"), []
+        return _with(state, phase="cold", failures=0), []
     return _request(_with(state, phase="queued", due=True))
 
 
@@ -312,24 +359,37 @@ def _on_end(state: WatchState, ended: BuildEnded) -> Step:
     if ended.overtaken:
         return _look(_with(state, wanted=None))
     if ended.cancelled:
-        return _with(state, phase="cold", refused=ended.digest, trouble=ended.trouble), []
+        return _with(state, phase="cold", refused=ended.digest, trouble=ended.trouble, failures=0), []
     if ended.trouble is not None:
-        return _refuse(state, "waiting" if ended.waits else "failed", ended.digest, ended.trouble)
-    state = _with(state, phase="warm", good=ended.digest, refused=None, trouble=None)
+        phase: Phase = "waiting" if ended.waits else "failed"
+        return _refuse(state, phase, ended.digest, ended.trouble, passing=ended.passing)
+    state = _with(state, phase="warm", good=ended.digest, refused=None, trouble=None, failures=0)
     return state, [Announce("warm", ended.digest)]
 
 
 def _on_pause(state: WatchState) -> Step:
     """Withdraw what was requested. What was begun is forgotten, so that it is begun again by the next reading."""
-    is_open = state.flight is not None or state.phase == "queued"
+    is_open = state.flight is not None or state.phase == "queued" or state.failures
     state, actions = _withdraw(_with(state, paused=True))
     if is_open:
-        state = _with(state, phase="cold", wanted=None, due=False, again=True)
+        state = _with(state, phase="cold", wanted=None, due=False, again=True, failures=0)
     return state, actions
 
 
-def _refuse(state: WatchState, phase: Phase, digest: str, trouble: Trouble) -> Step:
-    return _with(state, phase=phase, refused=digest, trouble=trouble), [Announce(phase, digest, trouble)]
+def _on_gone(state: WatchState) -> Step:
+    """Cold, unless another plan says that there is an environment: that of another generation, or a newer one."""
+    return _with(state, phase="cold", trouble=COLLECTED), [MakePlan(state.wanted)] if state.wanted else []
+
+
+def _refuse(state: WatchState, phase: Phase, digest: str, trouble: Trouble, *, passing: bool) -> Step:
+    """Do not build ``digest`` again, or later. An attempt that fails as the one before did is no news."""
+    is_news = not state.failures
+    failures = state.failures + 1 if passing and phase == "failed" else 0
+    actions: list[WatchAction] = [Announce(phase, digest, trouble)] if is_news or not failures else []
+    if failures:
+        seconds = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
+        actions.append(RetryLater(digest, seconds, trouble.code))
+    return _with(state, phase=phase, refused=digest, trouble=trouble, failures=failures), actions
 
 
 def _request(state: WatchState) -> Step:

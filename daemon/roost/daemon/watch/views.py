@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from roost.daemon.watch.files.methods import WatchKind, WatchMethod
-from roost.daemon.watch.states import Announce, Phase, Trouble
+from roost.daemon.watch.states import COLLECTED, Announce, Phase, Trouble
 from roost.daemon.watch.watched import WatchedDefinition
 from roost.wire.protocol import LocationView
 from roost.wire.watches import WatchPhase, WatchReason, WatchView
@@ -22,9 +22,6 @@ EVENTS: dict[Phase, str] = {
     "passed-over": "watch-passed-over",
 }
 """Kinds of events about a watch that enters a phase."""
-COLLECTED = Trouble(
-    code="collected", message="it was removed for space, and is built again when it is asked for or changes"
-)
 _METHODS: dict[WatchKind, Literal["inotify", "polling", "broken"]] = {
     WatchKind.INOTIFY: "inotify",
     WatchKind.POLLING: "polling",

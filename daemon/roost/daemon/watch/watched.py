@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import msgspec
 
@@ -68,7 +69,24 @@ class WatchedDefinition:
         )
 
 
-def decode_watch(record: WatchRecord) -> tuple[WatchedDefinition, Closure]:
+class SharedValues:
+    """Values that many watches have alike, each held once: the variables of a caller, digests."""
+
+    def __init__(self) -> None:
+        self._callers: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+
+    def share(self, subject: WatchSubject) -> WatchSubject:
+        """Return ``subject`` with values that others hold too."""
+        caller = self._callers.setdefault(tuple(subject.caller.items()), subject.caller)
+        return msgspec.structs.replace(subject, caller=caller, target=sys.intern(subject.target))
+
+
+def _share_digests(state: WatchState) -> WatchState:
+    digests = {name: getattr(state, name) for name in ("wanted", "good", "refused")}
+    return msgspec.structs.replace(state, **{name: sys.intern(each) for name, each in digests.items() if each})
+
+
+def decode_watch(record: WatchRecord, shared: SharedValues) -> tuple[WatchedDefinition, Closure]:
     """Return the watch of a row and its inputs. What can't be read, such as a row of another version, is as if the
     file was never read."""
     try:
@@ -77,6 +95,7 @@ def decode_watch(record: WatchRecord) -> tuple[WatchedDefinition, Closure]:
     except MALFORMED_JSON as error:
         log.warning("What is stored of the watch of %s can't be read: %s", record.path, error)
         body, closure = _Body(subject=WatchSubject(path=record.path), state=WatchState(paused=record.paused)), NOTHING
-    watch = WatchedDefinition(record.id, body.subject, record.origin, record.last_used, restore(body.state))
+    subject, state = shared.share(body.subject), _share_digests(restore(body.state))
+    watch = WatchedDefinition(record.id, subject, sys.intern(record.origin), sys.intern(record.last_used), state)
     watch.definition, watch.count, watch.cut = body.definition, body.count, body.cut
     return watch, closure

@@ -26,6 +26,7 @@ from roost.daemon.watch.states import (
     BuiltElsewhere,
     Changed,
     Demanded,
+    EnvironmentGone,
     Paused,
     Removed,
     Resumed,
@@ -34,7 +35,7 @@ from roost.daemon.watch.states import (
 )
 from roost.daemon.watch.uses import Use, UseNotes
 from roost.daemon.watch.views import watch_view
-from roost.daemon.watch.watched import WatchedDefinition, decode_watch
+from roost.daemon.watch.watched import SharedValues, WatchedDefinition, decode_watch
 from roost.model.definition import Definition
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
 from roost.model.records import WatchRecord
@@ -82,6 +83,8 @@ class Watches:
         self._loading: asyncio.Task[None] | None = None
         self._is_holding = False
         self._tasks = BackgroundTasks()
+        self._gone: set[str] = set()
+        """Keys of artifacts whose definitions have not been looked for."""
         self._following = ExitStack()
         self._uses = UseNotes(self._on_uses, lambda: settings().files > 0)
         self.note_use = self._uses.note
@@ -101,19 +104,23 @@ class Watches:
     async def _load(self) -> None:
         try:
             records = await self._table.list_all()
+            ready = await self._table.list_ready_definitions()
         except CodedError as error:
             log.warning("The watches of the index could not be read: %s", error.message)
             return
+        shared = SharedValues()
         for start in range(0, len(records), BATCH):
-            await self._take_up(records[start : start + BATCH])
+            await self._take_up(records[start : start + BATCH], shared)
+        self._driver.memory.note(len(records))
+        self._feed_gone({each.state.wanted for each in self._by_path.values() if each.state.wanted} - ready)
         self._trim()
         self._hold()
 
-    async def _take_up(self, records: Sequence[WatchRecord]) -> None:
+    async def _take_up(self, records: Sequence[WatchRecord], shared: SharedValues) -> None:
         """Watch again what was watched, and look at what has changed since."""
         closures: dict[str, Closure] = {}
         for record in records:
-            watch, closure = decode_watch(record)
+            watch, closure = decode_watch(record, shared)
             self._put(watch)
             if closure.stamps:
                 await self._driver.watch_paths(watch, closure)
@@ -148,17 +155,17 @@ class Watches:
         """
         choose_target(Request(definition=Definition(), target=target))
         await self.loaded()
-        caller, watches = without_secrets(caller_variables()), []
+        caller, now, watches = without_secrets(caller_variables()), utc_now(), []
         for each in dict.fromkeys(paths):
             path = _check_path(each)
             subject = WatchSubject(path=path, target=target, caller=caller)
             watch = self._by_path.get(path)
             if watch is None:
-                watch = WatchedDefinition(new_id("w"), subject, "added", utc_now(), WatchState(eager=True))
+                watch = WatchedDefinition(new_id("w"), subject, "added", now, WatchState(eager=True))
                 self._put(watch)
                 self._driver.feed(watch, Changed())
             else:
-                watch.subject, watch.origin, watch.last_used = subject, "added", utc_now()
+                watch.subject, watch.origin, watch.last_used = subject, "added", now
                 self._driver.feed(watch, Demanded())
             self._saver.mark(watch)
             watches.append(watch)
@@ -288,6 +295,27 @@ class Watches:
             if fields.get("state") == "succeeded":
                 for watch in [each for each in self._by_path.values() if each.state.wanted == digest]:
                     self._driver.feed(watch, BuiltElsewhere(digest))
+
+    # ------------------------------------------------------------------ what is removed
+    def note_gone(self, key: str) -> None:
+        """Note that the artifact of that key is not ready any more: nothing that had it is warm."""
+        self._gone.add(key)
+        if len(self._gone) == 1:
+            self._tasks.spawn(self._find_gone())
+
+    async def _find_gone(self) -> None:
+        while self._gone:
+            keys = list(self._gone)
+            try:
+                self._feed_gone(await self._table.list_definitions_of(keys))
+            except CodedError as error:
+                log.warning("What was removed for watched definitions is not known: %s", error.message)
+            self._gone.difference_update(keys)
+
+    def _feed_gone(self, digests: Set[str]) -> None:
+        for watch in list(self._by_path.values()):
+            if watch.state.wanted in digests and watch.state.phase == "warm":
+                self._driver.feed(watch, EnvironmentGone(watch.state.wanted or ""))
 
     # ------------------------------------------------------------------ the table in memory
     def _put(self, watch: WatchedDefinition) -> None:

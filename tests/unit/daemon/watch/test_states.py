@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from roost.daemon.watch.states import (
+    COLLECTED,
+    RETRY_SECONDS,
     Announce,
     BuildEnded,
     BuildPostponed,
@@ -15,6 +18,7 @@ from roost.daemon.watch.states import (
     Changed,
     ContentRead,
     Demanded,
+    EnvironmentGone,
     MakePlan,
     Paused,
     Planned,
@@ -22,6 +26,8 @@ from roost.daemon.watch.states import (
     Removed,
     RequestBuild,
     Resumed,
+    RetryDue,
+    RetryLater,
     Trouble,
     Unreadable,
     WatchAction,
@@ -33,7 +39,7 @@ from roost.daemon.watch.states import (
     step,
 )
 
-CONTENTS = ("a", "b", "c", "fails", "waits", "broken", "missing")
+CONTENTS = ("a", "b", "c", "fails", "waits", "offline", "broken", "missing")
 TROUBLE = Trouble(code="x", message="It is so.")
 GOOD = ("a", "b", "c")
 
@@ -52,8 +58,11 @@ class Surroundings(RuleBasedStateMachine):
         self.flight: str | None = None
         self.withdrawn = False
         self.requests: list[str] = []
+        self.retries: set[str] = set()
+        """Digests of which an attempt is to come."""
+        self.seen = "a"
         self.changed = False
-        """Whether the content ever changed since the watch began."""
+        """Whether another content was ever read since the watch began."""
         self.apply(Changed())
 
     def apply(self, happened: WatchInput) -> list[WatchAction]:
@@ -75,13 +84,14 @@ class Surroundings(RuleBasedStateMachine):
                     assert digest == self.flight
                     assert not self.withdrawn
                     self.withdrawn = True
+                case RetryLater(digest):
+                    self.retries.add(digest)
                 case Announce():
                     pass
         return actions
 
     @rule(content=st.sampled_from(CONTENTS))
     def save(self, content: str) -> None:
-        self.changed = self.changed or content != self.content
         self.content = content
         self.apply(Changed())
 
@@ -93,6 +103,9 @@ class Surroundings(RuleBasedStateMachine):
     @rule()
     def end_reading(self) -> None:
         seen = self.readings.pop()
+        if not (self.state.again or self.state.paused):  # else what is read is not acted on
+            self.changed = self.changed or seen != self.seen
+            self.seen = seen
         if seen in ("broken", "missing"):
             self.apply(Unreadable(seen, TROUBLE))  # type: ignore[arg-type]
         else:
@@ -127,7 +140,25 @@ class Surroundings(RuleBasedStateMachine):
             self.ready.add(digest)
             self.apply(BuildEnded(digest))
         else:
-            self.apply(BuildEnded(digest, TROUBLE, waits=digest == "waits"))
+            self.apply(BuildEnded(digest, TROUBLE, waits=digest == "waits", passing=digest == "offline"))
+
+    @precondition(lambda self: self.retries)
+    @rule()
+    def retry(self) -> None:
+        self.apply(RetryDue(self.retries.pop()))
+
+    @precondition(lambda self: self.ready)
+    @rule()
+    def collect(self) -> None:
+        for digest in sorted(self.ready):
+            self.ready.discard(digest)
+            self.apply(EnvironmentGone(digest))
+
+    @invariant()
+    def what_failed_for_a_while_is_attempted_again(self) -> None:
+        state = self.state
+        if state.phase == "failed" and state.failures and not state.removed:
+            assert state.paused or state.wanted in self.retries
 
     @precondition(lambda self: self.flight is None)
     @rule(digest=st.sampled_from(GOOD))
@@ -171,13 +202,13 @@ class Surroundings(RuleBasedStateMachine):
             assert state.phase == self.content
         elif self.content in self.ready:
             assert (state.phase, state.good) == ("warm", self.content)
-        elif self.content == "fails":
+        elif self.content in ("fails", "offline"):
             assert state.phase in (("failed",) if self.changed else ("failed", "cold"))
         elif self.content == "waits":
             assert state.phase in (("waiting",) if self.changed else ("waiting", "cold"))
         else:
             assert state.phase == "cold", "only what nobody has changed, or somebody cancelled, is left unbuilt"
-            assert not self.changed
+            assert not self.changed or state.trouble == COLLECTED
 
     @rule()
     def a_save_that_changes_nothing_builds_nothing(self) -> None:
@@ -260,3 +291,44 @@ def test_a_failure_is_tried_again_only_for_other_content_or_on_demand() -> None:
     assert run(failed, Changed(), ContentRead("a"))[1] == [ReadContent()]
     assert RequestBuild("a") in run(failed, Demanded(), ContentRead("a"), Planned("a", False))[1]
     assert RequestBuild("b") in run(failed, Changed(), ContentRead("b"), Planned("b", False))[1]
+
+
+@given(st.integers(0, 30))
+def test_a_failure_that_may_pass_is_tried_again_after_a_longer_while_each_time(failures: int) -> None:
+    state, seconds = run(WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", False))[0], []
+    announced = 0
+    for _ in range(failures + 1):
+        state, actions = run(state, BuildEnded("a", TROUBLE, passing=True))
+        seconds += [each.seconds for each in actions if isinstance(each, RetryLater)]
+        announced += sum(isinstance(each, Announce) for each in actions)
+        assert state.phase == "failed"
+        state, actions = run(state, RetryDue("a"), Planned("a", False))
+        assert actions == [MakePlan("a"), RequestBuild("a")]
+    assert seconds == [*RETRY_SECONDS, *[RETRY_SECONDS[-1]] * 30][: failures + 1]
+    assert announced == 1, "the same failure again is no news"
+    assert run(state, BuildEnded("a"))[0].failures == 0
+
+
+@pytest.mark.parametrize("happened", [Changed(), Demanded(), Paused(), Removed()])
+def test_a_retry_that_is_overtaken_does_nothing(happened: WatchInput) -> None:
+    state, _ = run(WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", False, TROUBLE, passing=True))
+    assert state.failures == 1
+    after, _ = run(state, happened, ContentRead("b"))
+    assert step(after, RetryDue("a")) == (after, [])
+
+
+def test_what_was_ready_and_is_removed_is_cold_and_stays_so() -> None:
+    warm, _ = run(WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", True))
+    assert step(warm, EnvironmentGone("b")) == (warm, [])
+    cold, actions = run(warm, EnvironmentGone("a"), Planned("a", False), Changed(), ContentRead("a"))
+    assert (cold.phase, cold.trouble) == ("cold", COLLECTED)
+    assert actions == [MakePlan("a"), ReadContent()]
+    again, actions = run(cold, BuiltElsewhere("a"), Planned("a", True))
+    assert (again.phase, again.trouble, actions) == ("warm", None, [MakePlan("a")])
+    assert RequestBuild("a") in run(cold, Demanded(), ContentRead("a"), Planned("a", False))[1]
+
+
+def test_what_is_replaced_while_it_goes_stays_warm_without_news() -> None:
+    warm, _ = run(WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", True))
+    state, actions = run(warm, EnvironmentGone("a"), Planned("a", True))
+    assert (state, actions) == (warm, [MakePlan("a")])

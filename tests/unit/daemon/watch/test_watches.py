@@ -16,7 +16,7 @@ from roost.daemon.config.schema import WatchSettings
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.prebuilding.prebuilds import PrebuildReport
-from roost.daemon.watch import saving, uses
+from roost.daemon.watch import driver, saving, states, uses
 from roost.daemon.watch.closure import Closure
 from roost.daemon.watch.driver import CONFIG_OWNER, WatchDriver
 from roost.daemon.watch.files.methods import INOTIFY, WatchKind, WatchMethod
@@ -24,8 +24,16 @@ from roost.daemon.watch.reading import Reading, WatchSubject
 from roost.daemon.watch.saving import WatchSaver
 from roost.daemon.watch.states import Planned, Trouble, Unreadable
 from roost.daemon.watch.watches import Watches, WatchUnknownError
-from roost.model.errors import BuildCancelledError, CodedError, InvalidDefinitionError, InvalidRequestError, Location
-from roost.model.records import WatchRecord
+from roost.model.errors import (
+    BuildCancelledError,
+    CodedError,
+    InvalidDefinitionError,
+    InvalidRequestError,
+    Location,
+    ServiceUnreachableError,
+)
+from roost.model.locks.lock import CondaPython, Lock, digest_lock
+from roost.model.records import NewGeneration, WatchRecord
 from roost.store.index.index import Index
 from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.watches import WatchUpdate, WatchView
@@ -192,6 +200,60 @@ async def test_a_change_leads_to_a_build_and_its_end_to_a_ready_environment(arou
     assert failed.state == "failed"
     assert failed.reason is not None
     assert failed.reason.message == "It can't be built"
+
+
+async def test_what_is_removed_is_cold(around: Around, index: Index) -> None:
+    around.contents |= {"/p/a": "one", "/p/b": "two"}
+    around.ready |= {"one", "two"}
+    await around.watches.add(["/p/a", "/p/b"], "auto")
+    lock = Lock(platform="linux-64", provider=CondaPython())
+    await index.generations.add(NewGeneration(definition_digest="one", platform="linux-64"), lock)
+    around.ready.remove("one")
+    around.watches.note_gone(digest_lock(lock))
+    cold = await around.until("/p/a", "cold")
+    assert cold.reason is not None
+    assert cold.reason.code == "collected"
+    while around.plans["/p/a"] < 2:  # another generation may be ready
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (await around.view("/p/a")).state == "cold"
+    assert not around.requests
+    assert (await around.view("/p/b")).state == "warm"
+
+
+async def test_what_was_removed_before_a_crash_is_cold_after_the_next_start(
+    around: Around, index: Index, settings: WatchSettings
+) -> None:
+    around.contents["/p/a"] = "one"
+    around.ready.add("one")
+    await around.watches.add(["/p/a"], "auto")
+    await around.until("/p/a", "warm")
+    await around.watches.stop()
+    later = Around(index, settings)
+    later.contents["/p/a"] = "one"
+    later.start()
+    try:
+        await later.until("/p/a", "cold")
+        assert not later.requests
+    finally:
+        await later.watches.stop()
+
+
+async def test_what_failed_while_the_network_was_away_is_built_later(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(driver, "SPACING_SECONDS", 0.05)
+    around.contents["/p/a"] = "one"
+    (added,) = await around.watches.add(["/p/a"], "auto")
+    del around.requests[added.id]
+    error = ServiceUnreachableError("The index can't be reached")
+    around.report(PrebuildReport(key=added.id, state="failed", reason=error.code, error=error))
+    assert (await around.view("/p/a")).state == "failed"
+    while added.id not in around.requests:
+        await asyncio.sleep(0.005)
+    around.report(PrebuildReport(key=added.id, state="ready"))
+    assert (await around.view("/p/a")).state == "warm"
 
 
 @pytest.mark.parametrize("reason", ["battery", "load", "asked"])

@@ -273,6 +273,29 @@ async def test_estimates_are_medians_of_the_latest(index):
     assert (found["pip"].seconds, found["pip"].bytes, found["pip"].samples) == (None, None, 0)
 
 
+@pytest.mark.parametrize("remove", ["delete", "retire_prefix"])
+async def test_a_definition_whose_prefix_goes_is_told_once(index, store, lock_of, fill, remove):
+    gone = []
+    index.artifacts.on_gone = gone.append
+    new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=new, build_id="b", fill=fill)
+    assert await index.watches.list_ready_definitions() == {"sha256:d"}
+    assert gone == []
+    assert await getattr(store.artifacts, remove)(artifact.id)
+    assert gone == [artifact.key]
+    assert await index.watches.list_definitions_of(gone) == {"sha256:d"}
+    assert await index.watches.list_ready_definitions() == set()
+
+
+async def test_a_prefix_that_stays_is_not_told_as_gone(index, store, lock_of, fill):
+    gone = []
+    index.artifacts.on_gone = gone.append
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    await index.pins.add(artifact.id)
+    assert not await store.artifacts.delete(artifact.id)
+    assert gone == []
+
+
 async def test_touch_never_goes_back(index, store, lock_of, fill):
     artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     await index.artifacts.touch(artifact.id, "2001-01-01T00:00:00Z")

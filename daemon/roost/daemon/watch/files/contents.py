@@ -11,7 +11,8 @@ import hashlib
 import os
 import stat
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from roost.daemon.watch.files.trails import Entry, EntryKind
 from roost.store.disk.regular_files import MAX_FILE_BYTES, open_regular
@@ -29,8 +30,7 @@ _STATE = struct.Struct("<6q")
 _SIZE_AND_TIME = struct.Struct("<2q")
 
 
-@dataclass(frozen=True, slots=True)
-class FileContent:
+class FileContent(msgspec.Struct, frozen=True, gc=False):
     """The content of a path at one moment.
 
     ``kind`` and ``digest`` are what is compared. ``state`` is what stat(2) said when ``digest`` was computed, and

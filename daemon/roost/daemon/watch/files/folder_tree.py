@@ -29,25 +29,28 @@ class FolderTree:
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
-        self._steps: dict[str, tuple[TrailStep, ...]] = {}
+        self._steps: dict[str, tuple[str, ...]] = {}
+        """The folder and the name of each step in turn: one object for a path, of which there are tens of thousands."""
 
     def put(self, path: str, steps: Iterable[TrailStep]) -> set[str]:
         """Replace the steps of a path. Return the folders whose use may be another one now."""
         steps = tuple(TrailStep(self._intern(step.folder), step.name) for step in steps)
-        before = self._steps.get(path)
-        if before == steps:
+        before = self.find_steps(path)
+        if before == steps and path in self._steps:
             return set()
         touched = {step.folder for step in steps}
-        self._steps[path] = steps
+        self._steps[path] = tuple(part for step in steps for part in step)
         for step in steps:
             self._ensure(step.folder, touched).add(step.name, path)
-        self._remove(path, set(before or ()).difference(steps), touched)
+        self._remove(path, set(before).difference(steps), touched)
         return touched
 
     def drop(self, path: str) -> set[str]:
         """Forget a path. Return the folders whose use may be another one now."""
         touched: set[str] = set()
-        self._remove(path, self._steps.pop(path, ()), touched)
+        steps = self.find_steps(path)
+        self._steps.pop(path, None)
+        self._remove(path, steps, touched)
         return touched
 
     def find_use(self, folder: str) -> FolderUse:
@@ -63,19 +66,20 @@ class FolderTree:
 
     def find_steps(self, path: str) -> tuple[TrailStep, ...]:
         """Return the steps of a path."""
-        return self._steps.get(path, ())
+        parts = self._steps.get(path, ())
+        return tuple(map(TrailStep, parts[::2], parts[1::2]))
 
     def find_dependents(self, folder: str, name: str) -> tuple[str, ...]:
         """Return the paths that a change of a name in a folder matters to."""
         node = self._nodes.get(folder)
         if node is None:
             return ()
-        return (*node.names.get(name, ()), *(node.names.get(ANY_NAME, ()) if name != ANY_NAME else ()))
+        return (*node.find(name), *(node.find(ANY_NAME) if name != ANY_NAME else ()))
 
     def find_below(self, folder: str) -> tuple[list[str], set[str]]:
         """Return the folders at and below ``folder`` that are to be watched, and the paths with a step in one."""
         folders = [each for each in self._nodes if is_below(each, folder)]
-        paths = {path for each in folders for names in self._nodes[each].names.values() for path in names}
+        paths = {path for each in folders for name in self._nodes[each].names for path in self._nodes[each].find(name)}
         return folders, paths
 
     def _intern(self, folder: str) -> str:
@@ -121,22 +125,31 @@ class _Node:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.names: dict[str, tuple[str, ...] | set[str]] = {}
+        self.names: dict[str, str | tuple[str, ...] | set[str]] = {}
         """The paths of each name: nearly always one, but a link may lead to thousands."""
         self.folders_below = 0
 
-    def add(self, name: str, path: str) -> None:
+    def find(self, name: str) -> tuple[str, ...] | set[str]:
+        """Return the paths of a name."""
         paths = self.names.get(name, ())
+        return (paths,) if isinstance(paths, str) else paths
+
+    def add(self, name: str, path: str) -> None:
+        paths = self.find(name)
         if isinstance(paths, set):
             paths.add(path)
         elif path not in paths:
-            self.names[name] = (*paths, path) if len(paths) < _FEW else {*paths, path}
+            more = (*paths, path)
+            self.names[name] = path if len(more) == 1 else more if len(more) <= _FEW else set(more)
 
     def remove(self, name: str, path: str) -> None:
-        paths = self.names[name]
+        paths = self.find(name)
         if isinstance(paths, set):
             paths.discard(path)
+            left: tuple[str, ...] | set[str] = paths
         else:
-            self.names[name] = tuple(each for each in paths if each != path)
-        if not self.names[name]:
+            left = tuple(each for each in paths if each != path)
+        if left:
+            self.names[name] = next(iter(left)) if len(left) == 1 else left
+        else:
             del self.names[name]

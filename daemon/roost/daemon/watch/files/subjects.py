@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
+
+import msgspec
 
 from roost.daemon.watch.files.contents import FileContent, is_other, look_at
 from roost.daemon.watch.files.methods import INOTIFY, WatchMethod, choose_worst, report_silence
@@ -25,14 +26,16 @@ DOUBT_SECONDS = 5.0
 again: the owner may have read what was there between."""
 RETRY_SECONDS = 5.0
 """From a failed look at a path to the next one, if the error may go by itself."""
+_FEW = 4
 
 
-@dataclass(slots=True)
-class Subject:
+class Subject(msgspec.Struct, gc=False):
     """One path. ``place`` is where it is polled (``path_watches.LOCAL`` or a mount point), or ``None``. Until the
-    moment ``doubted`` of the monotonic clock, owners may not have read the content that was reported."""
+    moment ``doubted`` of the monotonic clock, owners may not have read the content that was reported.
 
-    owners: frozenset[str] = frozenset()
+    There are tens of thousands, nearly all with one owner, whose set would be most of what they take."""
+
+    owners: tuple[str, ...] | frozenset[str] = ()
     content: FileContent | None = None
     method: WatchMethod = INOTIFY
     place: str | None = None
@@ -47,7 +50,7 @@ class Subjects:
 
     def __init__(self, report: Callable[[frozenset[str]], None]) -> None:
         self._report = report
-        self._owned: dict[str, frozenset[str]] = {}
+        self._owned: dict[str, tuple[str, ...]] = {}
         self._subjects: dict[str, Subject] = {}
         self._pollers: dict[str, Poller] = {}
         self._lock = threading.Lock()
@@ -55,23 +58,24 @@ class Subjects:
 
     def own(self, owner: str, paths: frozenset[str]) -> list[str]:
         """Replace the paths of an owner. Return those that nobody wants any more."""
-        before = self._owned.get(owner, frozenset())
+        before = frozenset(self._owned.get(owner, ()))
         orphans = []
         with self._lock:
+            doubted = time.monotonic() + DOUBT_SECONDS
             for path in paths - before:
                 subject = self._subjects.setdefault(path, Subject())
-                subject.owners |= {owner}
-                subject.doubted = time.monotonic() + DOUBT_SECONDS
+                subject.owners = _compact({*subject.owners, owner})
+                subject.doubted = doubted
             for path in before - paths:
                 subject = self._subjects[path]
-                subject.owners -= {owner}
+                subject.owners = _compact({*subject.owners} - {owner})
                 if not subject.owners:
                     del self._subjects[path]
                     orphans.append(path)
                     if subject.place is not None:
                         self._pollers[subject.place].remove(path)
         if paths:
-            self._owned[owner] = paths
+            self._owned[owner] = tuple(paths)
         else:
             self._owned.pop(owner, None)
         return orphans
@@ -180,4 +184,8 @@ class Subjects:
             if before is None or not (is_other(before, after) or (noticed and now < subject.doubted)):
                 return
             subject.doubted = now + DOUBT_SECONDS
-        self._report(owners)
+        self._report(frozenset(owners))
+
+
+def _compact(owners: set[str]) -> tuple[str, ...] | frozenset[str]:
+    return frozenset(owners) if len(owners) > _FEW else tuple(owners)

@@ -7,15 +7,19 @@ of an image, whose content an engine holds, is inserted as ready.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from roost.model.records import BUILD_HOLDER, BUILD_LEASE, Artifact, FileStamp, PrefixPython, VariableChange
 from roost.store.clock import utc_now
 from roost.store.index.cache_keys import put_cache_uses
+from roost.store.index.database import Database
 from roost.store.index.queries import Queries, Read, Scan, Write
 from roost.store.index.tables.leases import delete_lease, list_artifact_leases, put_build_lease, resolve_pin
+
+T = TypeVar("T")
 
 _ARTIFACT_COLUMNS = (
     "id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, last_used, activation, guards, "
@@ -278,12 +282,33 @@ class ArtifactTable(Queries):
     find = Read(find_artifact)
     list_all = Scan(list_artifacts)
     insert_building = Write(insert_building)
-    mark_retired = Write(mark_retired)
-    mark_deleting = Write(mark_deleting)
     put_seal = Write(put_seal)
-    delete = Write(delete_artifact_row)
     touch = Write(touch_artifact)
     list_protections = Read(list_artifact_protections)
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.on_gone: Callable[[str], None] = lambda key: None
+        """Called in the event loop with the key of a ready artifact that is not ready any more."""
+
+    async def mark_retired(self, artifact_id: str) -> bool:
+        """Withdraw an artifact from all plans. Return whether there was a ready or half deleted one."""
+        return await self._withdraw(mark_retired, artifact_id)
+
+    async def mark_deleting(self, artifact_id: str) -> bool:
+        """Begin a deletion. Return ``False`` if the artifact is being built, pinned, leased or doesn't exist."""
+        return await self._withdraw(mark_deleting, artifact_id)
+
+    async def delete(self, artifact_id: str) -> None:
+        """Delete the row of an artifact whose content is deleted, and the lease of its build."""
+        await self._withdraw(delete_artifact_row, artifact_id)
+
+    async def _withdraw(self, query: Callable[[sqlite3.Connection, str], T], artifact_id: str) -> T:
+        before = await self.find(artifact_id)
+        result = await self.database.write(query, artifact_id)
+        if before is not None and before.state == "ready" and result is not False:
+            self.on_gone(before.key)
+        return result
 
 
 class PinTable(Queries):

@@ -75,10 +75,33 @@ def list_collected(connection: sqlite3.Connection, digests: Sequence[str]) -> se
     return {digest for digest in digests if connection.execute(query, {"digest": digest}).fetchone()[0]}
 
 
+def list_definitions_of(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
+    """Return the digests of the definitions whose current generation has one of these artifacts, by their keys: that
+    of a prefix is the digest of its lock."""
+    query = """
+        SELECT g.definition_digest FROM generations AS g
+        WHERE g.current AND g.lock_digest IN (SELECT :key UNION SELECT lock_digest FROM images WHERE key = :key)
+    """
+    return {row["definition_digest"] for key in keys for row in connection.execute(query, {"key": key})}
+
+
+def list_ready_definitions(connection: sqlite3.Connection) -> set[str]:
+    """Return the digests of the definitions whose current generation has a ready artifact, for whatever target."""
+    query = """
+        SELECT DISTINCT g.definition_digest FROM artifacts AS a
+        LEFT JOIN images AS i ON i.key = a.key
+        JOIN generations AS g ON g.lock_digest = coalesce(i.lock_digest, a.key) AND g.current
+        WHERE a.state = 'ready'
+    """
+    return {row["definition_digest"] for row in connection.execute(query)}
+
+
 class WatchTable(Queries):
     """``index.watches``: watched definitions."""
 
     list_all = Scan(list_watches)
+    list_definitions_of = Scan(list_definitions_of)
+    list_ready_definitions = Scan(list_ready_definitions)
     put = Write(put_watches)
     list_collected = Scan(list_collected)
     list_news = Read(list_news)
