@@ -49,6 +49,14 @@ def test_a_root_without_an_index_serves_the_same_prefix_after_a_repair(roost: Ro
     assert [repaired[key] for key in ("done", "lost", "left")] == [[], [], []]
 
 
+def test_a_collection_after_a_repair_knows_the_caches(roost: Roost, pip_index: PipIndex) -> None:
+    build(roost, pip_index)
+    (roost.root / "index.db").unlink()
+    roost.ok("doctor", "--repair")
+    steps = roost.json("cache", "gc", "--all", "--dry-run")["steps"]
+    assert {"prefix", "wheel"} <= {step["kind"] for step in steps}
+
+
 def test_a_damaged_index_loses_nothing_that_can_be_read(roost: Roost, pip_index: PipIndex) -> None:
     prefix = build(roost, pip_index)
     random = Random(5)

@@ -20,6 +20,8 @@ async def collect_garbage(call: Call[CollectionRequest]) -> web.StreamResponse:
 
 async def _collect(services: Services, request: CollectionRequest) -> AsyncIterator[CollectionMessage]:
     await services.reloader.refresh()
+    services.ledger.request_comparison()  # a root whose index was rebuilt has no rows of its caches yet
+    await services.ledger.wait()
     if request.dry_run:
         planned = await services.collector.plan(everything=request.everything)
         yield CollectionMessage(event="result", result=view_plan(planned, await services.collections.find_next()))
