@@ -129,7 +129,7 @@ class WatchDriver:
         self._looks: deque[tuple[str, bool]] = deque()
         """Watches to be read (true) or only planned again (false), in the order of requests."""
         self._readers = 0
-        self.memory = MemoryRelease()
+        self.memory = MemoryRelease(saver.shrink_memory)
         self._tasks = BackgroundTasks()
         self._news: deque[tuple[str, dict[str, object]]] = deque()
         self._is_announcing = False

@@ -7,6 +7,11 @@ import asyncio
 import ctypes
 import gc
 import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from roost.daemon.jobs.lifecycle import BackgroundTasks
+from roost.model.errors import CodedError
 
 log = logging.getLogger(__name__)
 MANY = 1_000
@@ -18,7 +23,10 @@ REST_SECONDS = 5.0
 class MemoryRelease:
     """Counts readings and plans, and gives memory back once many have come to an end."""
 
-    def __init__(self) -> None:
+    def __init__(self, shrink: Callable[[], Awaitable[None]]) -> None:
+        """``shrink``: frees what the index holds."""
+        self._shrink = shrink
+        self._tasks = BackgroundTasks()
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -37,7 +45,12 @@ class MemoryRelease:
 
     def _release(self) -> None:
         self._count, self._timer = 0, None
-        asyncio.get_running_loop().run_in_executor(None, give_back)
+        self._tasks.spawn(self._give_back())
+
+    async def _give_back(self) -> None:
+        with suppress(CodedError):
+            await self._shrink()
+        await asyncio.to_thread(give_back)
 
 
 def give_back() -> None:

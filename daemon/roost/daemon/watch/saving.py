@@ -53,6 +53,10 @@ class WatchSaver:
             while self._changed or self._removed:
                 await self._write_batch()
 
+    async def shrink_memory(self) -> None:
+        """Free the memory that the index took for what was written. Raises: StoreError."""
+        await self._table.shrink_memory()
+
     async def _write_batch(self) -> None:
         removed, self._removed = self._removed, set()
         batch = [self._changed.pop(each) for each in list(self._changed)[:BATCH]]

@@ -96,6 +96,11 @@ def list_ready_definitions(connection: sqlite3.Connection) -> set[str]:
     return {row["definition_digest"] for row in connection.execute(query)}
 
 
+def shrink_memory(connection: sqlite3.Connection) -> None:
+    """Free the pages that the connection holds of what was written: of thousands of watches, all that it may hold."""
+    connection.execute("PRAGMA shrink_memory")
+
+
 class WatchTable(Queries):
     """``index.watches``: watched definitions."""
 
@@ -103,6 +108,7 @@ class WatchTable(Queries):
     list_definitions_of = Scan(list_definitions_of)
     list_ready_definitions = Scan(list_ready_definitions)
     put = Write(put_watches)
+    shrink_memory = Write(shrink_memory)
     list_collected = Scan(list_collected)
     list_news = Read(list_news)
     replace_news = Write(replace_news)
