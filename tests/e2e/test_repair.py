@@ -45,8 +45,10 @@ def test_a_root_without_an_index_serves_the_same_prefix_after_a_repair(roost: Ro
     (run,) = roost.json("runs", "list")["runs"]
     assert run["state"] == "succeeded"
     assert roost.ok("run", "-f", "requirements.txt", *CODE) == "1.0\n"
-    repaired = roost.json("doctor", "--repair")["repair"]
-    assert [repaired[key] for key in ("done", "lost", "left")] == [[], [], []]
+    assert roost.run("doctor").returncode == 0
+    healthy = roost.json("doctor", "--repair")["repair"]  # which exits 0, too
+    assert [healthy[key] for key in ("done", "lost", "left")] == [[], [], []]
+    assert prefixes(roost) == [prefix]
 
 
 def test_a_collection_after_a_repair_knows_the_caches(roost: Roost, pip_index: PipIndex) -> None:
@@ -125,11 +127,12 @@ def test_a_repair_that_is_killed_is_begun_again(roost: Roost, pip_index: PipInde
     prefix = build(roost, pip_index)
     with (roost.root / "index.db").open("r+b") as file:
         file.write(b"\xff" * 16)
-    # The whole sweep is in tests/unit/store/rebuild; this is a state that the start of a daemon has to refuse.
+    # The whole sweeps are in tests/unit; this is a state that the start of a daemon has to refuse.
     killed = roost.run("doctor", "--repair", variables={"ROOST_FAILPOINT": "rebuild.aside"})
     assert killed.returncode == 5
     assert f"The repair ended with status {-signal.SIGKILL}" in killed.stderr
     assert roost.failed(5, "daemon", "start")["code"] == "index-missing"
+    assert roost.run("doctor", "--repair", variables={"ROOST_FAILPOINT": "repair.index-done"}).returncode == 5
     assert roost.json("doctor", "--repair")["repair"]["lost"] == []
     assert roost.ok("exec", "-f", "requirements.txt", *CODE) == "1.0\n"
     assert prefixes(roost) == [prefix]
