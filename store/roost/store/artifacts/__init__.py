@@ -6,5 +6,5 @@ the entry of all of them.
 
 May import ``index``, ``disk``, and the modules ``cancellation``, ``clock`` and ``failpoints``.
 
-Doors: artifact_store, publish, reconcile, records, recovery.
+Doors: artifact_store, publish, reconcile, records, recovery, usage.
 """

@@ -25,11 +25,11 @@ from roost.model.canonical.form import digest_bytes
 from roost.model.errors import StoreError
 from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Artifact, FileStamp, NewGeneration, PrefixPython, VariableChange
+from roost.store.artifacts.usage import measure_prefix
 from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
 from roost.store.clock import utc_now
 from roost.store.disk.file_ops import (
     full_disk_error,
-    measure_tree,
     move_to_trash,
     remove_tree,
     sync_filesystem,
@@ -156,7 +156,7 @@ def _make_durable(layout: Layout, record: PrefixRecord, manifest: bytes) -> tupl
         failpoint("publish.synced")
         sync_folder(layout.prefixes)
         failpoint("publish.parent-synced")
-        return measure_tree(path)  # after the sync: before it, some file systems have not allocated blocks yet
+        return measure_prefix(path)  # after the sync: before it, some file systems have not allocated blocks yet
 
 
 async def _discard(layout: Layout, index: Index, artifact: Artifact) -> None:

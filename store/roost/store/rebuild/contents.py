@@ -15,7 +15,7 @@ import msgspec
 from roost.model.canonical.form import digest_bytes
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact, BaseRecord, FileStamp, LayerRecord, NewGeneration
-from roost.store.disk.file_ops import measure_tree
+from roost.store.artifacts.usage import measure_prefix
 from roost.store.disk.layer_files import is_intact, read_stamp
 from roost.store.disk.layout import Layout
 from roost.store.disk.prefix_records import PrefixRecord, read_record
@@ -89,7 +89,7 @@ def _restore_prefix(
     stamps = compare(record.artifact, record.lock)
     if isinstance(stamps, str):
         return stamps
-    total, shared = measure_tree(record.artifact.path)
+    total, shared = measure_prefix(record.artifact.path)
     put_lock(connection, record.lock)
     ready = msgspec.structs.replace(record.artifact, state="ready", stamps=stamps, bytes=total, shared_bytes=shared)
     restore_artifact(connection, ready)
