@@ -33,7 +33,7 @@ from roost.daemon.bundles.format import (
 )
 from roost.daemon.bundles.tar_reader import BundleFile
 from roost.daemon.bundles.tar_writer import WritingStoppedError, write_bundle
-from roost.model.errors import StoreFullError
+from roost.model.errors import LookupFailedError, StoreFullError
 
 CONTENTS = b'{"environments":[]}'
 
@@ -188,8 +188,8 @@ def test_what_can_be_no_bundle_is_not_replaced(tmp_path: Path) -> None:
     for name in ("folder", "pipe", "missing/b.roost"):
         with pytest.raises(BundleOutputError):
             write_bundle(str(tmp_path / name), index, CONTENTS, {}, nothing, threading.Event())
-    for name in ("folder", "pipe", "missing"):
-        with pytest.raises(BundleOutputError):
+    for name, error in (("folder", BundleOutputError), ("pipe", BundleOutputError), ("missing", LookupFailedError)):
+        with pytest.raises(error):
             BundleFile(str(tmp_path / name), None)
 
 
