@@ -70,10 +70,10 @@ async def test_what_is_not_a_request_is_refused_before_the_stream(
 
 
 async def test_paths_are_the_clients_own(served: Served) -> None:
-    for path, body in (
-        ("export", {"environments": [{"cwd": "/"}], "output": "x"}),
-        ("import", {"path": "x"}),
-        ("import", {"path": "/nothing/there"}),
+    for path, body, code in (
+        ("export", {"environments": [{"cwd": "/"}], "output": "x"}, "bundle-file"),
+        ("import", {"path": "x"}, "bundle-file"),
+        ("import", {"path": "/nothing/there"}, "not-found"),
     ):
         (message,) = await stream(served, f"/v1/bundles/{path}", body)
-        assert (message["event"], message["error"]["code"]) == ("error", "bundle-file")
+        assert (message["event"], message["error"]["code"]) == ("error", code)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
-from tests.support.conda_tools import engine, solve
+from tests.support.conda_tools import close_workers, engine, solve
 from tests.support.fake_python import write_fake_python
 from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
 
@@ -279,7 +279,7 @@ async def test_a_version_that_pep_440_does_not_know_is_left_alone(bench: Bench) 
 
 async def test_wheels_beside_real_conda_packages(bench: Bench, channels_folder: Path) -> None:
     """numpy is conda's and stays so; what pip adds finds it, and pip then keeps its hands off the prefix."""
-    conda = await asyncio.to_thread(engine, bench.root, channels_folder)
+    conda = engine(bench.root, channels_folder)
     packages = await solve(conda, "python=3.11", "numpy=1.26", "pip")
     python = next(package for package in packages if package.name == "python")
     facts = PythonFacts(version=python.version)
@@ -300,6 +300,7 @@ async def test_wheels_beside_real_conda_packages(bench: Bench, channels_folder: 
     refused = subprocess.run([prefix / "bin" / "python", "-m", "pip", "install", "x"], capture_output=True, text=True)
     assert refused.returncode != 0
     assert "externally-managed" in refused.stderr
+    await close_workers()
 
 
 # sources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -32,18 +33,21 @@ def engine(folder: Path, channels_folder: Path, **settings: Any) -> CondaEngine:
         ).result()
 
 
-_POOLS: list[WorkerPool] = []
+_POOLS: list[tuple[WorkerPool, asyncio.AbstractEventLoop, str]] = []
 
 
 def open_workers(folder: Path) -> WorkerPool:
-    """Workers of a test, which ends them by :func:`close_workers`."""
-    _POOLS.append(WorkerPool(str(folder / "workers")))
-    return _POOLS[-1]
+    """Workers of a test, which ends them by :func:`close_workers`: nobody can once its event loop is closed."""
+    left = [test for _, loop, test in _POOLS if loop.is_closed()]
+    assert not left, f"{left} left workers behind"
+    pool = WorkerPool(str(folder / "workers"))
+    _POOLS.append((pool, asyncio.get_running_loop(), os.environ.get("PYTEST_CURRENT_TEST", "")))
+    return pool
 
 
 async def close_workers() -> None:
     while _POOLS:
-        await _POOLS.pop().close()
+        await _POOLS.pop()[0].close()
 
 
 async def solve(
