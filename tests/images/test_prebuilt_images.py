@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,8 @@ def test_an_image_is_prebuilt_but_its_steps_wait_until_they_ran_on_the_base(
 ) -> None:
     roost = new_machine(extra=SETTINGS)
     packages = '[conda]\ndependencies = ["dated=1"]\n'
-    step = "RUN echo made by a step > /made"
+    mark = uuid.uuid4().hex  # the engine has the images of other tests, too
+    step = f"RUN echo {mark} > /made"
     roost.write("roost.toml", f'[base]\nimage = "{base_image}"\n{packages}')
     roost.ok("watch", "add", "roost.toml")
     until(roost, lambda watch: watch["state"] == "warm")
@@ -40,7 +42,7 @@ def test_an_image_is_prebuilt_but_its_steps_wait_until_they_ran_on_the_base(
     roost.write("roost.toml", f'[base]\nimage = "{base_image}"\nsteps = ["{step}"]\n{packages}')
     watch = until(roost, lambda watch: watch["state"] == "waiting")
     assert step in json.dumps(watch["reason"])
-    assert all("made" not in str(image.history()) for image in client.images.list())
+    assert all(mark not in str(image.history()) for image in client.images.list())
     roost.ok("build")
     roost.write("roost.toml", f'[base]\nimage = "{base_image}"\nsteps = ["{step}"]\n{packages.replace("=1", "=2")}')
     digest = roost.json("digest", "-f", "roost.toml")["definition_digest"]
