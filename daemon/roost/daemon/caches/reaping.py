@@ -7,6 +7,9 @@ would wait for that thread.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import msgspec
 
 from roost.daemon.background.priority import lower_priority
@@ -14,6 +17,9 @@ from roost.daemon.workers.context import JobContext
 from roost.daemon.workers.jobs import WorkerJob, WorkerKind
 from roost.store.disk.removal import delete_counting
 from roost.store.failpoints import failpoint
+
+WORK_SECONDS = 0.005
+"""Work after which there is a rest."""
 
 
 class ReapRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,4 +39,26 @@ def reap(request: ReapRequest, context: JobContext) -> int:
     """Delete a path; return the bytes that were freed."""
     lower_priority()
     failpoint("collect.reaping")
-    return delete_counting(request.path, shrinks=request.shrinks)
+    return delete_counting(request.path, shrinks=request.shrinks, stops=Pace().rest)
+
+
+class Pace:
+    """Sleeps between pieces of work, as long as they took.
+
+    The lowest priority leaves the processor to others, but not the journal and the locks of the file system.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._since = clock()
+
+    def rest(self) -> bool:
+        """Sleep if the work since the last sleep took long enough for that. Return false: the work is to go on."""
+        worked = self._clock() - self._since
+        if worked >= WORK_SECONDS:
+            self._sleep(worked)
+            self._since = self._clock()
+        return False

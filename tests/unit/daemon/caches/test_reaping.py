@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from roost.daemon.background.priority import read_priority
-from roost.daemon.caches.reaping import REAP, ReapRequest
+from roost.daemon.caches.reaping import REAP, Pace, ReapRequest
 from roost.daemon.workers.pool import WorkerPool
 from roost.store.disk.file_ops import measure_tree
 
@@ -48,3 +48,17 @@ async def test_a_cancelled_deletion_ends_and_the_rest_goes_later(
     assert len(list(tree.iterdir())) == 20
     assert await workers.run(REAP, request) == size
     assert not tree.exists()
+
+
+def test_a_rest_is_as_long_as_the_work_before_it():
+    now, slept = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    pace = Pace(lambda: now[0], sleep)
+    for worked in (0.001, 0.002, 0.007, 0.004, 0.020):
+        now[0] += worked
+        assert not pace.rest()
+    assert slept == [pytest.approx(0.010), pytest.approx(0.024)]
