@@ -33,15 +33,20 @@ def engine(folder: Path, channels_folder: Path, **settings: Any) -> CondaEngine:
         ).result()
 
 
-_POOLS: list[tuple[WorkerPool, asyncio.AbstractEventLoop, str]] = []
+_POOLS: list[tuple[WorkerPool, asyncio.AbstractEventLoop | None, str]] = []
+"""Each with the event loop and the test that opened it; no loop if a thread did."""
 
 
 def open_workers(folder: Path) -> WorkerPool:
     """Workers of a test, which ends them by :func:`close_workers`: nobody can once its event loop is closed."""
-    left = [test for _, loop, test in _POOLS if loop.is_closed()]
+    left = [test for _, loop, test in _POOLS if loop is not None and loop.is_closed()]
     assert not left, f"{left} left workers behind"
     pool = WorkerPool(str(folder / "workers"))
-    _POOLS.append((pool, asyncio.get_running_loop(), os.environ.get("PYTEST_CURRENT_TEST", "")))
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = None
+    _POOLS.append((pool, loop, os.environ.get("PYTEST_CURRENT_TEST", "")))
     return pool
 
 
