@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +113,8 @@ def test_the_base_tags_policy(new_machine: Machine, client: docker.DockerClient,
     forget(client, shared_base)
     assert roost.json("build")["build"]["state"] == "not-needed", "pin"
     config = roost.config.read_text()
+    _hear_of_the_move(roost, shared_base)
+    assert roost.json("build")["build"]["state"] == "not-needed", "what was reported is not adopted"
     roost.config.write_text(config.replace("[docker]", '[docker]\nbase_policy = "warn"'))
     [plan] = roost.json("plan")["plans"]
     assert plan["action"] == "reuse-image"
@@ -122,6 +125,18 @@ def test_the_base_tags_policy(new_machine: Machine, client: docker.DockerClient,
     assert second["artifacts"][0]["digest"] != first["artifacts"][0]["digest"]
     assert roost.ok("run", "--", "/usr/bin/python3", "-c", "print(6*7)").strip() == "42"
     forget(client, first["artifacts"][0]["reference"], second["artifacts"][0]["reference"])
+
+
+def _hear_of_the_move(roost: Roost, base: str) -> None:
+    """Wait for the daily look at the bases of watched definitions, which begins as soon as the daemon is idle."""
+    roost.config.write_text(roost.config.read_text() + "[daemon]\nidle_work_seconds = 0\n")
+    roost.ok("watch", "add", ".")
+    moved: list[str] = []
+    while not moved:
+        time.sleep(0.3)
+        lines = roost.ok("events", "--json").splitlines()
+        moved = [each["fields"]["image"] for each in map(json.loads, lines) if each["kind"] == "base-moved"]
+    assert moved == [base]
 
 
 @pytest.mark.long
