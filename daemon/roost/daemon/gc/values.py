@@ -6,7 +6,7 @@ tracked by Python's garbage collector (``gc=False``): it would look at all of th
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -25,19 +25,7 @@ Rule = Literal[
     "outputs",
     "images",
 ]
-RULES: tuple[Rule, ...] = (
-    "leftovers",
-    "bytecode",
-    "packages",
-    "shared-layers",
-    "layers",
-    "built-wheels",
-    "abandoned-prefixes",
-    "prefixes",
-    "snapshots",
-    "outputs",
-    "images",
-)
+RULES: tuple[Rule, ...] = get_args(Rule)
 """From what is most easily replaced to what is not. Images have a bound of their own, since they are on the disk of an
 engine."""
 
