@@ -27,6 +27,7 @@ from roost.daemon.config.source import ConfigSource
 from roost.daemon.retention.ages import AgeLimits
 from roost.daemon.retention.compaction import Compaction
 from roost.daemon.retention.index_copy import IndexCopy
+from roost.model.records import StepObservation
 from roost.store.clock import utc_now
 from roost.store.store import Store
 
@@ -71,10 +72,10 @@ async def ask(query: Callable[[int], Awaitable[object]], waits: list[float], sto
 async def measure(store: Store, name: str, work: Callable[[], Awaitable[object]], count: int) -> None:
     stop, reads, writes = asyncio.Event(), [], []
     readers = [
+        asyncio.create_task(ask(lambda n: store.index.load_facts(digest(n * 7919 % count), PLATFORM), reads, stop)),
         asyncio.create_task(
-            ask(lambda n: store.index.load_facts(digest(n * 7919 % count), PLATFORM, ("solve",)), reads, stop)
+            ask(lambda n: store.index.durations.record(StepObservation(step="solve", seconds=n)), writes, stop)
         ),
-        asyncio.create_task(ask(lambda n: store.index.durations.record("solve", n), writes, stop)),
     ]
     began = time.perf_counter()
     result = await work()

@@ -24,6 +24,7 @@ import msgspec
 from tests.bench.measuring import folder, line
 
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
+from roost.model.records import StepObservation
 from roost.store.index.index import Index
 from roost.store.index.transactions import load_facts
 
@@ -89,7 +90,7 @@ async def filled(place, count):
         await index.database.write(fill, start, min(count, start + 20_000))
     for step in STEPS:
         for _ in range(15):
-            await index.durations.record(step, 1.0, 1000)
+            await index.durations.record(StepObservation(step=step, seconds=1.0))
     print(f"filled {count:,} definitions in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     return index
 
@@ -101,7 +102,7 @@ async def plans(index, count, number):
     for _ in range(number):
         definition = digest("definition", chosen.randrange(count))
         started = time.perf_counter()
-        facts = await index.load_facts(definition, PLATFORM, STEPS)
+        facts = await index.load_facts(definition, PLATFORM)
         seconds.append(time.perf_counter() - started)
         assert facts.known
         assert facts.lock_known
@@ -114,7 +115,7 @@ def alone(connection, chosen):
     seconds = []
     for definition in chosen:
         started = time.perf_counter()
-        load_facts(connection, definition, PLATFORM, STEPS)
+        load_facts(connection, definition, PLATFORM)
         seconds.append(time.perf_counter() - started)
     return seconds
 

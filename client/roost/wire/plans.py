@@ -78,11 +78,16 @@ class Reason(msgspec.Struct, kw_only=True):
 
 
 class Step(msgspec.Struct, kw_only=True):
-    """A step of a plan, with estimates if there were earlier executions."""
+    """A step of a plan, with what it has to do and how long that is expected to take; ``None`` if that is not known,
+    such as before the packages are chosen."""
 
     kind: str
     seconds: float | None = None
     bytes: int | None = None
+    """What a download transfers: packages that are in no cache of this machine. Of a pull: all of the image."""
+    files: int | None = None
+    """Files that have to be compiled, about."""
+    packages: int | None = None
 
 
 class Difference(msgspec.Struct, kw_only=True):
@@ -127,6 +132,8 @@ class PlanView(msgspec.Struct, kw_only=True):
     reasons: list[Reason]
     steps: list[Step]
     nearest: Nearest | None = None
+    seconds: float | None = None
+    """How long all steps together are expected to take, which is not their sum; ``None`` if that is not known."""
 
 
 class SourceView(msgspec.Struct, kw_only=True):

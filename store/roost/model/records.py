@@ -165,12 +165,26 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """Duration and size of a step, as medians over its latest executions."""
+    """Predicted duration and amounts of a step."""
 
     step: str
     seconds: float | None
     bytes: int | None
     samples: int
+    """Number of past executions that the prediction rests on; 0: on what is usual on other machines."""
+    files: int | None = None
+    packages: int | None = None
+
+
+class StepObservation(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a step took, and what it had to do."""
+
+    step: str
+    seconds: float
+    amounts: dict[str, float] = {}
+    """Names (``bytes``, ``files`` …) to numbers."""
+    subject: str = ""
+    """What was done, if only that tells how long it takes: the digest of docker steps."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,7 +256,6 @@ class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the lock of the generation is stored here."""
     artifact: Artifact | None = None
     """The ready prefix of that lock."""
-    estimates: dict[str, Estimate] = {}
 
 
 EnvironmentKind = Literal["system-managed", "user-managed", "curated"]

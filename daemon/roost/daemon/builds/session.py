@@ -26,6 +26,7 @@ from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import find_unset_index_variables, mask_struct, registry_credentials
 from roost.daemon.decision.facts import Facts
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.estimates.work import solve_work
 from roost.daemon.images.jobs import ImageJobs, new_generation
 from roost.daemon.images.requests import ImageJob
 from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
@@ -135,6 +136,8 @@ class BuildSession:
     async def _lock_and_produce(self, planned: PlanWithFacts) -> BuildResult:
         job, facts = self._job, planned.facts
         lock, is_solved = await self._lock(facts)
+        if facts.lock_digest is None or job.new_generation:
+            await self._publish_known_work(planned, lock)
         unanswered = describe_unanswered(lock)
         if unanswered is not None:
             warning = WarningView(code=unanswered.code, message=unanswered.message)
@@ -151,6 +154,12 @@ class BuildSession:
         if unanswered is not None:
             reasons = (unanswered, *(reason for reason in reasons if reason != unanswered))
         return msgspec.structs.replace(result, reasons=[*result.reasons, *reasons])
+
+    async def _publish_known_work(self, planned: PlanWithFacts, lock: Lock) -> None:
+        """Publish the plan again, with the steps that are left: what they have to do is known with the lock."""
+        parts = self._parts.planner.estimates
+        plan = await parts.update_plan(planned.plan, planned.facts, self._job.resolved, lock)
+        self._publish(plan_message(msgspec.structs.replace(planned, plan=plan), self._job.resolved))
 
     # -------------------------------------------------------------------- lock
     async def _lock(self, facts: Facts) -> tuple[Lock, bool]:
@@ -183,6 +192,8 @@ class BuildSession:
             as_of=parse_as_of(job.request.as_of),
             allow_builds=split_platform(job.resolved.platform)[0] == split_platform(local_platform({}))[0],
         )
+        for step in solve_work(job.resolved.definition):
+            progress.expect(step.step, step.amounts, step.subject)
         lock = await solve_lock(self._parts.engines, solve, progress)
         await progress.record(self._index)
         return lock
@@ -231,6 +242,9 @@ class BuildSession:
                 prefix = await self._parts.prefixes.ensure(request, self._publish)
             generation = await self._record_generation(planned.facts, request, prefix)
         await self._index.builds.update(self.build.id, generation=generation.number, artifact_id=prefix.artifact.id)
+        if prefix.seconds_worked is not None:
+            total = time.monotonic() - started - prefix.seconds_waited
+            await self._parts.planner.estimates.record_total(prefix.seconds_worked, total)
         return BuildResult(
             id=self.build.id,
             state="not-needed" if prefix.reused else "succeeded",

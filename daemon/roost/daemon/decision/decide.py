@@ -21,9 +21,6 @@ from roost.model.errors import InvalidDefinitionError, LookupFailedError
 from roost.model.records import Artifact
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
 
-PREFIX_STEP_KINDS = ("solve", "lock-pip", "download", "link", "pip", "bytecode", "publish")
-"""Kinds of steps that build a prefix."""
-
 
 class NoSuchTargetError(LookupFailedError):
     """There is no target of that name."""
@@ -75,6 +72,7 @@ def decide(request: Request, facts: Facts) -> PlanView:
         artifact=_prefix_view(prefix) if prefix is not None else None,
         reasons=[*reasons, *registry_reasons(facts)],
         steps=_build_steps(request, facts) if action == "build-prefix" else [],
+        seconds=facts.seconds if action == "build-prefix" else None,
         nearest=facts.nearest if action == "build-prefix" and facts.generation is None else None,
     )
 
@@ -115,6 +113,7 @@ def _build_steps(request: Request, facts: Facts) -> list[Step]:
     definition = request.definition
     has_conda = bool(definition.conda.dependencies or definition.conda.explicit)
     has_pip = bool(definition.pip.requirements)
-    kinds = [("download", has_conda), ("link", has_conda), ("pip", has_pip), ("bytecode", True), ("publish", True)]
-    needed = [*solve_step_kinds(request, facts), *(kind for kind, is_needed in kinds if is_needed)]
+    fetched = ["download"] if has_conda or has_pip else []
+    installed = [*(["link"] if has_conda else []), *(["pip"] if has_pip else [])]
+    needed = [*solve_step_kinds(request, facts), *fetched, *installed, "bytecode", "publish"]
     return [estimated_step(kind, facts) for kind in needed]

@@ -81,8 +81,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this definition was seen on this machine before."""
     generation: Generation | None = None
     lock_digest: str | None = None
-    lock_bytes: int | None = None
-    """Size of all packages in the lock, in bytes."""
     prefix: Artifact | None = None
     """The ready prefix of the lock."""
     prefix_drift: Reason | None = None
@@ -102,7 +100,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     image: ImageFacts = ImageFacts()
     """Targets that run images only."""
     estimates: Mapping[str, Estimate] = {}
-    """Kind of step to the typical duration and size of past ones."""
+    """Kind of step to its predicted duration and size."""
+    seconds: float | None = None
+    """Predicted duration of everything that is left to do; ``None`` as long as that is not known (before a solve)."""
     nearest: Nearest | None = None
 
 

@@ -22,16 +22,14 @@ from roost.model.definition import Definition
 from roost.model.records import Generation
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
 
-IMAGE_STEP_KINDS = ("base", "docker-steps", "layers", "load", "pull")
-"""Kinds of steps that lead to an image, beside those that lead to a lock."""
-
 
 def decide_image(target: str, request: Request, facts: Facts) -> PlanView:
     """Return the plan for a target that runs images."""
     action, reasons, location = _choose_action(request, facts)
     steps: list[Step] = []
     if action == "pull-image" and location is not None:
-        steps = [Step(kind="pull", seconds=_pull_seconds(location, facts), bytes=location.bytes)]
+        pulling = facts.estimates.get("pull")
+        steps = [Step(kind="pull", seconds=pulling.seconds if pulling else None, bytes=location.bytes)]
     elif action == "build-image":
         steps = [estimated_step(kind, facts) for kind in _build_step_kinds(request, facts)]
     return PlanView(
@@ -146,23 +144,17 @@ def _unrepeatable_reason(request: Request, facts: Facts) -> Reason:
 
 
 def _cheaper_build_reason(location: ImageLocation, request: Request, facts: Facts) -> Reason | None:
-    """Return that building is expected to be faster than pulling; ``None`` if it is slower, or a duration is unknown.
-    Both must lead to the same artifact."""
-    pulling = _pull_seconds(location, facts)
-    steps = [facts.estimates.get(kind) for kind in _build_step_kinds(request, facts)]
-    seconds = [step.seconds for step in steps if step is not None and step.seconds is not None]
-    if pulling is None or len(seconds) < len(steps) or sum(seconds) >= pulling:
+    """Return that building is expected to be faster than pulling; ``None`` if it is slower, or if either was never
+    done here. Both must lead to the same artifact."""
+    pulling = facts.estimates.get("pull")
+    building = [facts.estimates.get(kind) for kind in _build_step_kinds(request, facts)]
+    seconds = [step.seconds for step in building if step is not None and step.samples and step.seconds is not None]
+    if pulling is None or pulling.seconds is None or not pulling.samples or len(seconds) < len(building):
         return None
-    text = f"{location.reference} has it; building takes about {sum(seconds):.1f} s, pulling {pulling:.1f} s"
+    if sum(seconds) >= pulling.seconds:
+        return None
+    text = f"{location.reference} has it; building takes about {sum(seconds):.1f} s, pulling {pulling.seconds:.1f} s"
     return Reason(code="build-cheaper", message=text)
-
-
-def _pull_seconds(location: ImageLocation, facts: Facts) -> float | None:
-    """Return the expected duration of a pull: by the rate of past pulls if sizes are known, else their duration."""
-    past = facts.estimates.get("pull")
-    if past is None or past.seconds is None:
-        return None
-    return past.seconds * location.bytes / past.bytes if past.bytes and location.bytes is not None else past.seconds
 
 
 def _image_view(location: ImageLocation, image: ImageFacts) -> ArtifactView:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from roost.daemon.decision.facts import Facts, Request, short_digest
 from roost.wire.plans import Reason, Step
 
+SOLVE_STEPS = ("solve", "lock-pip")
+"""Kinds of steps that choose packages."""
+
 
 def new_generation_reason(request: Request, facts: Facts) -> Reason:
     """Return why a new generation is made although there may be one: it was requested."""
@@ -55,7 +58,14 @@ def solve_step_kinds(request: Request, facts: Facts) -> list[str]:
 
 
 def estimated_step(kind: str, facts: Facts) -> Step:
-    """Return a step with the duration of past ones; the size of a download is the lock's, if that is known."""
-    past = facts.estimates.get(kind)
-    size = facts.lock_bytes if kind == "download" and facts.lock_bytes is not None else past.bytes if past else None
-    return Step(kind=kind, seconds=past.seconds if past else None, bytes=size)
+    """Return a step with its predicted duration and size, as far as they are known."""
+    expected = facts.estimates.get(kind)
+    if expected is None:
+        return Step(kind=kind)
+    return Step(
+        kind=kind,
+        seconds=expected.seconds,
+        bytes=expected.bytes,
+        files=expected.files,
+        packages=expected.packages,
+    )

@@ -18,6 +18,8 @@ from roost.daemon.bases.pull import ImagePuller
 from roost.daemon.bases.push import ImagePusher, PushedImage
 from roost.daemon.bases.unmodified import UnmodifiedBases
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.estimates.estimator import gather_prefix_work
+from roost.daemon.estimates.work import image_work, pull_work
 from roost.daemon.images.assembly import ImageAssembler
 from roost.daemon.images.interpreters import ImageInterpreters
 from roost.daemon.images.pulls import find_image, record_base
@@ -108,6 +110,9 @@ class ImageBuilds:
             return await self._reuse(image, request)
         async with self._limit.hold(progress):
             await self._space.wait()
+            found = await gather_prefix_work(self._index, request.lock)
+            for step in image_work(request.lock, found if request.adds_packages else None):
+                progress.expect(step.step, step.amounts, step.subject)
             assembled = await self._assembler.find_assembled(image)
             assembled = assembled or await self._assembler.assemble(request, progress)
             reporter.lock_installs.set()
@@ -221,6 +226,8 @@ class ImageBuilds:
         platform = image_platform(request.lock.platform)
         async with self._limit.hold(progress):
             await self._space.wait()
+            work = pull_work(request.location.bytes)
+            progress.expect(work.step, work.amounts)
             await self._puller.pull(record, platform, platform, progress)
             failpoint("image.pulled")
             await (await self._engines.docker()).images.tag(record.digest, image.name)

@@ -12,10 +12,11 @@ from roost.daemon.bases.step_sharing import StepRegistry
 from roost.daemon.config.dates import format_as_of
 from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.decision.facts import ImageLocation, Request, short_digest
-from roost.daemon.decision.images import preferred_location
+from roost.daemon.decision.images import has_docker_steps, preferred_location
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.docker.errors import LayerFileMissingError
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.estimates.work import base_work
 from roost.daemon.images.base_choice import BaseChooser
 from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.interpreters import named_interpreter
@@ -109,6 +110,9 @@ class ImageJobs:
         while True:
             try:
                 progress = BuildProgress(reporter.publish)
+                definition = job.resolved.definition
+                for step in base_work(definition.base, has_docker_steps(definition)):
+                    progress.expect(step.step, step.amounts, step.subject)
                 base = await self._base_chooser.choose(job, progress)
                 reasons += base.reasons
                 named = named_interpreter(job.resolved)

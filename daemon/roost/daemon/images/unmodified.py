@@ -16,7 +16,6 @@ from roost.daemon.bases.naming import definition_tag, key_tag
 from roost.daemon.bases.unmodified import UnmodifiedBases, parse_image_id
 from roost.daemon.decision.facts import Facts, ImageFacts, RegistryAnswers, Request, short_digest
 from roost.daemon.decision.images import (
-    IMAGE_STEP_KINDS,
     base_reasons,
     follows_moved_base,
     location_reason,
@@ -26,6 +25,8 @@ from roost.daemon.decision.images import (
 from roost.daemon.decision.lock import new_generation_reason
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.estimates.estimator import Estimator, list_estimates
+from roost.daemon.estimates.work import pull_work
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.images.probe import ImageProbe
 from roost.daemon.images.requests import empty_lock, image_key_of
@@ -80,6 +81,7 @@ class UnmodifiedImages:
         interpreters: ImageInterpreters,
     ) -> None:
         self._index = store.index
+        self._estimator = Estimator(store.index)
         self._engines = engines
         self._bases = bases
         self._probe = probe
@@ -105,7 +107,6 @@ class UnmodifiedImages:
         image_id = parse_image_id(text)
         if image_id is None:
             parse_reference(text)
-        estimates = await self._index.durations.estimate(list(IMAGE_STEP_KINDS))
         if image_id is not None and generation is not None and generation.base_digest != image_id:
             generation = None  # of another image than the one with this id
         follows_tag = not pinned and image_id is None and generation is not None
@@ -121,8 +122,10 @@ class UnmodifiedImages:
             lock_digest=digest_lock(empty_lock(resolved.platform)),
             interpreter=image.record,
             image=await self._locate(resolved, image, generation, base_facts),
-            estimates=estimates,
         )
+        location = preferred_location(facts.image)
+        predicted = await self._estimator.predict([pull_work(location.bytes if location else None)])
+        facts = msgspec.structs.replace(facts, estimates=list_estimates(predicted))
         return plan_unmodified(target, request, facts, image), facts, image
 
     async def _find(
@@ -216,8 +219,10 @@ def plan_unmodified(target: str, request: Request, facts: Facts, image: Unmodifi
     is_new = request.rebuild or request.as_of is not None
     action: Action = "build-image" if is_new else "reuse-image" if image.id else "pull-image"
     past, location = facts.estimates.get("pull"), preferred_location(facts.image)
-    seconds, size = (past.seconds, past.bytes) if past else (None, None)
-    step = Step(kind="pull", seconds=seconds, bytes=location.bytes if location and location.bytes else size)
+    size = location.bytes if location else None
+    # Of an image whose size nobody said, only past pulls tell how long it may take.
+    seconds = past.seconds if past is not None and (size is not None or past.samples) else None
+    step = Step(kind="pull", seconds=seconds, bytes=size)
     return PlanView(
         target=target,
         platform=facts.platform,

@@ -10,6 +10,8 @@ from roost.daemon.background.work import current_work
 from roost.daemon.credentials.redaction import redact
 from roost.daemon.credentials.values import SecretValues
 from roost.daemon.jobs.progress import StepKind
+from roost.daemon.jobs.step_clock import StepClock
+from roost.model.records import StepObservation
 from roost.store.index.index import Index
 from roost.wire.builds import Message
 
@@ -35,14 +37,28 @@ class BuildProgress:
         self._values = SecretValues(environ or {})
         self._publish = publish
         self._loop = asyncio.get_running_loop()
-        self._started: dict[str, float] = {}
+        self._clock = StepClock(time.monotonic())
+        self._work: dict[str, tuple[dict[str, float], str]] = {}
         self._published: dict[str, float] = {}
         """When progress of a step was last published."""
         self._totals: dict[str, int | None] = {}
-        self._durations: list[tuple[str, float, int | None]] = []
+
+    @property
+    def seconds_worked(self) -> float:
+        """Seconds that the steps took so far, without waiting for other builds."""
+        return self._clock.worked
+
+    @property
+    def seconds_waited(self) -> float:
+        """Seconds of waiting for other builds."""
+        return self._clock.waited
+
+    def expect(self, step: str, amounts: Mapping[str, float], subject: str = "") -> None:
+        """Note what ``step`` has to do: its duration is recorded with that, for estimates (``daemon.estimates``)."""
+        self._work[step] = dict(amounts), subject
 
     def start(self, step: StepKind, total: int | None = None) -> None:
-        self._started[step] = time.monotonic()
+        self._clock.start(step, time.monotonic())
         self._totals[step] = total
         self._send(Message(event="step", step=step, state="started", total=total))
 
@@ -56,9 +72,7 @@ class BuildProgress:
         self._send(Message(event="progress", step=step, done=done, total=self._totals.get(step)))
 
     def finish(self, step: StepKind) -> None:
-        started = self._started.pop(step, None)
-        if started is not None and step != "wait":  # that depends on others, and estimates nothing
-            self._durations.append((step, time.monotonic() - started, self._totals.get(step)))
+        self._clock.finish(step, time.monotonic())
         self._send(Message(event="step", step=step, state="finished"))
 
     def log(self, line: str) -> None:
@@ -68,14 +82,21 @@ class BuildProgress:
         self._send(Message(event="log", line=redact(self._values.mask(line)), note=True))
 
     async def record(self, index: Index) -> None:
-        """Store how long the steps took, for estimates; only downloads are counted in bytes.
+        """Store how long the steps took, and what they had to do, for estimates.
 
-        Background work is left out: it takes longer than what somebody waits for.
+        Left out are waiting, which depends on others; steps of which it is not known what they had to do; and
+        background work, which takes longer than what somebody waits for.
         """
         if current_work() is not None:
             return
-        for step, seconds, total in self._durations:
-            await index.durations.record(step, seconds, total if step == "download" else None)
+        await index.durations.record_all(self._list_observations())
+
+    def _list_observations(self) -> list[StepObservation]:
+        return [
+            StepObservation(step=step, seconds=seconds, amounts=self._work[step][0], subject=self._work[step][1])
+            for step, seconds in self._clock.seconds.items()
+            if step in self._work
+        ]
 
     def _send(self, message: Message) -> None:
         self._loop.call_soon_threadsafe(self._publish, message)

@@ -12,9 +12,9 @@ from roost.daemon.bases.unmodified import UnmodifiedBases
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import VariableMissingError, registry_credentials
-from roost.daemon.decision.decide import PREFIX_STEP_KINDS, choose_target, decide
+from roost.daemon.decision.decide import choose_target, decide
 from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, ImageFacts, Request
-from roost.daemon.decision.images import IMAGE_STEP_KINDS, follows_moved_base, is_unmodified
+from roost.daemon.decision.images import follows_moved_base, is_unmodified
 from roost.daemon.decision.nearest import choose_nearest
 from roost.daemon.definitions.resolve import is_pinned
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
@@ -30,9 +30,10 @@ from roost.daemon.locks.shared_locks import SharedLocks
 from roost.daemon.locks.solve import create_solve_job, describe_unanswered, solve_lock
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import format_platform
+from roost.daemon.planning.estimates import PlanEstimates
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import LookupFailedError
-from roost.model.locks.lock import digest_lock, sum_sizes
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Artifact, Generation, IndexFacts
 from roost.store.store import Store
 from roost.wire.plans import Action, EnvironmentSelector, Nearest, PlanView, Reason
@@ -69,8 +70,8 @@ class LockFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     generation: Generation | None = None
     digest: str | None = None
-    bytes: int | None = None
-    """Size of all packages, if the lock itself was read."""
+    lock: Lock | None = None
+    """The lock itself, if it was read to find it."""
     prefix: Artifact | None = None
     """The ready prefix of the lock."""
     shared: Reason | None = None
@@ -96,6 +97,7 @@ class Planner:
         self._config = config
         self.shared_locks = SharedLocks(lock_registry)
         self.bases = Bases(store, engines)
+        self.estimates = PlanEstimates(store.index)
         self.image_probe = ImageProbe(store, engines, self.bases, config)
         self._interpreters = ImageInterpreters(engines)
         self._unmodified_images = UnmodifiedImages(
@@ -152,18 +154,16 @@ class Planner:
         nearest = await self._find_nearest(resolved) if is_unknown else None
         if solve and lock.digest is None:
             lock = await self._solve(resolved, selector, lock)
-        image, estimates = ImageFacts(), known.estimates
+        image = ImageFacts()
         if resolved.is_image:
             check_image(resolved.definition)
-            estimates = {**estimates, **await self._store.index.durations.estimate(list(IMAGE_STEP_KINDS))}
             if lock.digest is not None:
                 image = await self.image_probe.probe(resolved, lock.digest, lock.generation, pinned=pinned)
-        return Facts(
+        facts = Facts(
             platform=resolved.platform,
             definition_known=known.known,
             generation=lock.generation,
             lock_digest=lock.digest,
-            lock_bytes=lock.bytes,
             prefix=lock.prefix,
             prefix_drift=await asyncio.to_thread(find_drift, lock.prefix) if lock.prefix else None,
             shared_lock=lock.shared,
@@ -172,13 +172,13 @@ class Planner:
             unfit_lock=lock.unfit,
             differs_in_registry=lock.differs_in_registry,
             image=image,
-            estimates=estimates,
             nearest=nearest,
         )
+        return await self.estimates.complete(facts, resolved, request, lock.lock)
 
     async def _load_index_facts(self, resolved: TargetedDefinition) -> IndexFacts:
         """Read what the index has. The specs of an unknown definition are checked: no build did so yet."""
-        known = await self._store.index.load_facts(resolved.digest, resolved.generation_scope, PREFIX_STEP_KINDS)
+        known = await self._store.index.load_facts(resolved.digest, resolved.generation_scope)
         if not known.known:
             await self.check_specs(resolved)
         return known
@@ -243,7 +243,7 @@ class Planner:
         digest = digest_lock(lock)
         return LockFacts(
             digest=digest,
-            bytes=sum_sizes(lock),
+            lock=lock,
             prefix=await self._store.index.artifacts.find_ready("prefix", digest),
             registry_unknown=looked_up.registry_unknown,
             links_unanswered=describe_unanswered(lock),
@@ -285,7 +285,7 @@ def _published_lock(result: LookupResult) -> LockFacts:
         return LockFacts(registry_unknown=result.unknown, unfit=result.misfit)
     return LockFacts(
         digest=found.lock_digest,
-        bytes=sum_sizes(found.shared.lock),
+        lock=found.shared.lock,
         shared=found.reason,
         registry_unknown=result.unknown,
         unfit=result.misfit,

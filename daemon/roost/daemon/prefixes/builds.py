@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from roost.daemon.background.work import current_work
 from roost.daemon.credentials.substitution import map_masked_urls, substitute
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.provided import follow_prefix
+from roost.daemon.estimates.estimator import gather_prefix_work
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
@@ -50,6 +52,10 @@ class PrefixResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it existed before the request."""
     recorded: NewGeneration | None = None
     """The generation that was recorded with it: that of the request that started the build."""
+    seconds_worked: float | None = None
+    """Seconds of the steps of the build, without waiting for others; ``None`` if it was built before or in the
+    background."""
+    seconds_waited: float = 0.0
 
 
 class PrefixBuilds:
@@ -147,6 +153,8 @@ class PrefixBuilds:
 
         async with self._limit.hold(progress):
             await self._space.wait()
+            for step in (await gather_prefix_work(self._store.index, request.lock)).steps:
+                progress.expect(step.step, step.amounts, step.subject)
             try:
                 artifact = await self._store.artifacts.publish_prefix(
                     lock=request.lock, generation=request.generation, build_id=request.build_id, fill=fill
@@ -159,7 +167,12 @@ class PrefixBuilds:
         await progress.record(self._store.index)
         if modified:
             await self._retire_siblings(artifact, modified)
-        return PrefixResult(artifact=artifact, recorded=request.generation)
+        return PrefixResult(
+            artifact=artifact,
+            recorded=request.generation,
+            seconds_worked=progress.seconds_worked if current_work() is None else None,
+            seconds_waited=progress.seconds_waited,
+        )
 
     async def _retire_siblings(self, built: Artifact, modified: set[str]) -> None:
         """Retire the other altered prefixes with packages in ``modified``, whose files in the cache had been edited."""

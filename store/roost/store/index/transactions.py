@@ -40,7 +40,7 @@ from roost.store.index.tables.generations import (
     find_generation,
     list_generations,
 )
-from roost.store.index.tables.history import append_event, estimate_durations
+from roost.store.index.tables.history import append_event
 from roost.store.index.tables.images import put_base, put_image
 from roost.store.index.tables.leases import delete_expired_leases
 from roost.store.index.tables.locks import put_lock
@@ -58,7 +58,6 @@ def load_facts(
     connection: sqlite3.Connection,
     definition_digest: str,
     platform: str,
-    steps: Sequence[str] = (),
     *,
     number: int | None = None,
 ) -> IndexFacts:
@@ -72,7 +71,6 @@ def load_facts(
         generation=found,
         lock_known=found is not None,  # a foreign key: every generation refers to a stored lock
         artifact=artifacts.find_ready_artifact(connection, "prefix", found.lock_digest) if found else None,
-        estimates=estimate_durations(connection, steps),
     )
 
 

@@ -13,7 +13,7 @@ import sqlite3
 
 from roost.store.migrations.released import FIFTH, FIRST, FOURTH, SECOND, SIXTH, THIRD
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 INCREMENTAL = 2
 """``auto_vacuum`` of an index whose free pages go back to the disk some at a time (sqlite.org/pragma.html). Indexes of
 older versions have none until they are written anew."""
@@ -114,6 +114,13 @@ CREATE TABLE code_runs (
     first_run TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+_EIGHTH = """
+-- What a step had to do, by which its duration is predicted: see history.py. `amounts` is JSON, names to numbers; null
+-- in rows of older versions, which nothing is predicted from. `subject`: what is done, if only that tells how long it
+-- takes.
+ALTER TABLE durations ADD COLUMN amounts TEXT;
+ALTER TABLE durations ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+"""
 
 MIGRATIONS: dict[int, str] = {
     1: FIRST,
@@ -123,6 +130,7 @@ MIGRATIONS: dict[int, str] = {
     5: FIFTH,
     6: SIXTH,
     7: _SEVENTH,
+    8: _EIGHTH,
 }
 
 

@@ -56,7 +56,7 @@ def test_a_known_lock_without_a_prefix_is_built_without_a_solve() -> None:
     plan = decide(Request(definition=PIP), known())
     assert plan.action == "build-prefix"
     assert [reason.code for reason in plan.reasons] == ["definition-known", "prefix-missing"]
-    assert [step.kind for step in plan.steps] == ["pip", "bytecode", "publish"]
+    assert [step.kind for step in plan.steps] == ["download", "pip", "bytecode", "publish"]
 
 
 def test_a_drifted_prefix_is_rebuilt_and_says_what_changed() -> None:
@@ -194,7 +194,7 @@ def test_a_base_that_can_not_be_asked_for_moves_nothing() -> None:
 @pytest.mark.parametrize(("seconds", "action"), [(3.0, "build-image"), (30.0, "pull-image")])
 def test_cost_chooses_between_ways_to_the_same_artifact(seconds: float, action: str) -> None:
     steps = {kind: Estimate(step=kind, seconds=seconds / 4, bytes=None, samples=3) for kind in IMAGE_STEPS}
-    steps["pull"] = Estimate(step="pull", seconds=1.0, bytes=50, samples=3)  # so 500 bytes take 10 s
+    steps["pull"] = Estimate(step="pull", seconds=10.0, bytes=None, samples=3)
     facts = msgspec.structs.replace(imaged(workspace=THERE), estimates=steps)
     assert decide(Request(definition=IMAGE), facts).action == action
     once = msgspec.structs.replace(facts.image, repeatable=False)

@@ -10,10 +10,11 @@ import pytest
 
 from roost.model.errors import StoreError
 from roost.model.locks.lock import HostPython, Lock, Wheel, digest_lock
-from roost.model.records import BuildRecord, KnownDefinition, LayerRecord, NewGeneration, RunRecord
+from roost.model.records import BuildRecord, KnownDefinition, LayerRecord, NewGeneration, RunRecord, StepObservation
 from roost.store.index.index import Index
 from roost.store.index.tables import generations
 from roost.store.index.tables.generations import GenerationUnknownError
+from roost.store.index.tables.history import STORED_DURATIONS
 from roost.store.index.tables.records import RecordUnknownError
 from roost.store.migrations.examination import IndexDamagedError
 
@@ -134,17 +135,14 @@ async def test_generations_one_current_and_promotion(index, lock_of):
 
 
 async def test_facts_are_one_snapshot_of_all(index, lock_of, store, fill):
-    nothing = await index.load_facts("sha256:d", "linux-64", ["solve"])
+    nothing = await index.load_facts("sha256:d", "linux-64")
     assert (nothing.known, nothing.generation, nothing.lock_known, nothing.artifact) == (False, None, False, None)
-    assert nothing.estimates["solve"].samples == 0
     new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
     await index.definitions.record_sighting("sha256:d", b"{}")
     first = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=new, build_id="b", fill=fill)
     await index.generations.add(new, lock_of("b"))
-    await index.durations.record("solve", 2.0)
-    current = await index.load_facts("sha256:d", "linux-64", ["solve"])
+    current = await index.load_facts("sha256:d", "linux-64")
     assert (current.known, current.generation.number, current.lock_known, current.artifact) == (True, 2, True, None)
-    assert current.estimates["solve"].seconds == 2.0
     older = await index.load_facts("sha256:d", "linux-64", number=1)
     assert (older.generation.number, older.artifact) == (1, first)
 
@@ -263,14 +261,25 @@ async def test_events_are_numbered_without_a_gap_and_pruned(index):
     assert (await index.events.append("x")).seq == 51
 
 
-async def test_estimates_are_medians_of_the_latest(index):
-    for number in range(40):
-        await index.durations.record("link", float(number), bytes=number * 10 if number % 2 else None)
-    await index.durations.record("solve", 3.0)
-    found = await index.durations.estimate(["link", "solve", "pip"])
-    assert (found["link"].seconds, found["link"].bytes, found["link"].samples) == (32.0, 320, 15)
-    assert (found["solve"].seconds, found["solve"].bytes, found["solve"].samples) == (3.0, None, 1)
-    assert (found["pip"].seconds, found["pip"].bytes, found["pip"].samples) == (None, None, 0)
+async def test_only_the_latest_durations_are_stored(index):
+    for number in range(STORED_DURATIONS + 5):
+        await index.durations.record(StepObservation(step="link", seconds=float(number + 1), amounts={"files": 2.0}))
+    await index.durations.record(StepObservation(step="solve", seconds=3.0, subject="channels"))
+    found = await index.durations.list_since()
+    links = [each for _, each in found if each.step == "link"]
+    assert [each.seconds for each in links] == [float(number) for number in range(6, STORED_DURATIONS + 6)]
+    assert links[0].amounts == {"files": 2.0}
+    assert await index.durations.list_since(found[-2][0]) == found[-1:]
+    assert found[-1][1] == StepObservation(step="solve", seconds=3.0, subject="channels")
+
+
+async def test_durations_that_can_not_be_read_are_left_out(index):
+    def spoil(connection):
+        rows = [(1.0, None), (1.0, "{"), (1.0, '{"files": "many"}'), (1.0, "[]"), ("soon", "{}"), (2.0, "{}")]
+        connection.executemany("INSERT INTO durations (step, seconds, amounts) VALUES ('link', ?, ?)", rows)
+
+    await index.durations.database.write(spoil)
+    assert [each.seconds for _, each in await index.durations.list_since()] == [2.0]
 
 
 @pytest.mark.parametrize("remove", ["delete", "retire_prefix"])

@@ -25,6 +25,8 @@ _PUT_FILE = """
         kind = excluded.kind, key = excluded.key, bytes = excluded.bytes, stamp = excluded.stamp, cached = 1
 """
 _DIGEST = re.compile(rb"sha256:([0-9a-f]{64})")
+_MOST_VALUES = 500
+"""Values in one statement."""
 _LINKED_KINDS: tuple[CacheKind, ...] = ("package", "wheel", "bytecode")
 """Kinds whose files prefixes have hard links to."""
 
@@ -119,6 +121,28 @@ def list_cache_items(connection: sqlite3.Connection) -> list[CacheItem]:
     return items
 
 
+def find_cached_files(connection: sqlite3.Connection, keys: Sequence[str], ids: Sequence[str]) -> list[CachedFile]:
+    """Return what is in the caches under one of ``keys``, or as one of ``ids``, measured or not."""
+    found = []
+    for column, values in (("key", keys), ("id", ids)):
+        for start in range(0, len(values), _MOST_VALUES):
+            part = values[start : start + _MOST_VALUES]
+            marks = ",".join("?" * len(part))
+            rows = connection.execute(f"SELECT * FROM cached_files WHERE cached AND {column} IN ({marks})", part)
+            found += [
+                CachedFile(
+                    id=row["id"],
+                    kind=row["kind"],
+                    key=row["key"],
+                    bytes=row["bytes"],
+                    stamp=row["stamp"],
+                    last_used=row["last_used"],
+                )
+                for row in rows
+            ]
+    return found
+
+
 def count_unmeasured(connection: sqlite3.Connection) -> int:
     """Return how many items have no size yet."""
     return int(connection.execute("SELECT count(*) FROM cached_files WHERE bytes IS NULL").fetchone()[0])
@@ -151,6 +175,7 @@ class CacheTable(Queries):
     rename = Write(rename_cached_file)
     map_stamps = Scan(map_stamps)
     list_unmeasured = Read(list_unmeasured)
+    find = Read(find_cached_files)
     count_unmeasured = Read(count_unmeasured)
     find_users = Read(find_users)
     touch_used = Write(touch_used_files)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-import statistics
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import msgspec
 
-from roost.model.records import Estimate, Event
+from roost.model.errors import MALFORMED_JSON
+from roost.model.records import Event, StepObservation
 from roost.store.clock import utc_now
 from roost.store.index.queries import Queries, Read, Write
 
-_ESTIMATE_SAMPLES = 15
-"""Number of executions of a step, the latest ones, whose median is the estimate."""
+STORED_DURATIONS = 60
+"""Number of executions of a step, the latest ones, that are stored."""
 
 
 def append_event(connection: sqlite3.Connection, kind: str, fields: Mapping[str, object] | None = None) -> Event:
@@ -51,30 +52,42 @@ def prune_events(connection: sqlite3.Connection, keep: int) -> int:
     return connection.execute("DELETE FROM events WHERE seq <= ?", (find_last_event(connection) - keep,)).rowcount
 
 
-def record_duration(connection: sqlite3.Connection, step: str, seconds: float, bytes: int | None = None) -> None:
-    """Store the duration of a step, and its bytes if it moved any; only the latest executions of a step are stored."""
-    connection.execute("INSERT INTO durations (step, seconds, bytes) VALUES (?, ?, ?)", (step, seconds, bytes))
+def record_duration(connection: sqlite3.Connection, observation: StepObservation) -> None:
+    """Store how long a step took, and what it had to do; only the latest executions of a step are stored."""
+    step, amounts = observation.step, msgspec.json.encode(observation.amounts).decode()
+    connection.execute(
+        "INSERT INTO durations (step, seconds, amounts, subject) VALUES (?, ?, ?, ?)",
+        (step, observation.seconds, amounts, observation.subject),
+    )
     connection.execute(
         "DELETE FROM durations WHERE step = ? AND id <= "
         "(SELECT id FROM durations WHERE step = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
-        (step, step, _ESTIMATE_SAMPLES),
+        (step, step, STORED_DURATIONS),
     )
 
 
-def estimate_durations(connection: sqlite3.Connection, steps: Iterable[str]) -> dict[str, Estimate]:
-    """Return for each step the medians of its latest executions; ``None`` and 0 samples if there were none."""
-    return {step: _estimate_step(connection, step) for step in steps}
+def record_durations(connection: sqlite3.Connection, observations: Iterable[StepObservation]) -> None:
+    """Store several of them, in their order."""
+    for each in observations:
+        record_duration(connection, each)
 
 
-def _estimate_step(connection: sqlite3.Connection, step: str) -> Estimate:
-    rows = connection.execute("SELECT seconds, bytes FROM durations WHERE step = ?", (step,)).fetchall()
-    sizes = [row["bytes"] for row in rows if row["bytes"] is not None]
-    return Estimate(
-        step=step,
-        seconds=statistics.median(row["seconds"] for row in rows) if rows else None,
-        bytes=round(statistics.median(sizes)) if sizes else None,
-        samples=len(rows),
+def list_durations(connection: sqlite3.Connection, after: int = 0) -> list[tuple[int, StepObservation]]:
+    """Return numbers and rows of the durations whose number is greater than ``after``, in order.
+
+    Rows of older versions, and those that can't be read, are left out.
+    """
+    rows = connection.execute(
+        "SELECT id, step, seconds, amounts, subject FROM durations WHERE id > ? AND amounts IS NOT NULL ORDER BY id",
+        (after,),
     )
+    found = []
+    for row in rows:
+        with suppress(*MALFORMED_JSON):
+            body = {key: row[key] for key in ("step", "seconds", "subject")}
+            amounts = msgspec.json.decode(row["amounts"], type=dict[str, float])
+            found.append((int(row["id"]), msgspec.convert({**body, "amounts": amounts}, StepObservation)))
+    return found
 
 
 class EventTable(Queries):
@@ -90,4 +103,5 @@ class DurationTable(Queries):
     """``index.durations``: durations of steps."""
 
     record = Write(record_duration)
-    estimate = Read(estimate_durations)
+    record_all = Write(record_durations)
+    list_since = Read(list_durations)

@@ -1,0 +1,69 @@
+"""Estimates with what the index knows: the caches' content, and the durations of past steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from roost.daemon.estimates.model import Rates, StepEstimates, StepWork, learn, predict, usual_rates
+from roost.daemon.estimates.priors import TOTAL
+from roost.daemon.estimates.work import LockWork, list_cache_ids, prefix_work
+from roost.model.locks.lock import Lock
+from roost.model.records import Estimate, StepObservation
+from roost.store.index.cache_keys import list_cache_keys
+from roost.store.index.index import Index
+
+
+class Estimator:
+    """Predicts by the rates of one machine. They are fitted anew when durations were added to the index."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._rates: Rates = usual_rates()
+        self._last = 0
+        """Number of the latest duration that the rates were learned from."""
+
+    async def load_rates(self) -> Rates:
+        """Return the rates as of now."""
+        new = await self._index.durations.list_since(self._last)
+        if new:
+            self._last = new[-1][0]
+            self._rates = learn(self._rates, [observation for _, observation in new])
+        return self._rates
+
+    async def predict(self, work: Sequence[StepWork]) -> StepEstimates:
+        """Return how long ``work`` will take on this machine."""
+        return predict(work, await self.load_rates())
+
+    async def record_total(self, worked: float, seconds: float) -> None:
+        """Learn how long something took as a whole whose steps took ``worked`` seconds."""
+        await self._index.durations.record(StepObservation(step=TOTAL, seconds=seconds, amounts={"steps": worked}))
+
+
+async def gather_prefix_work(index: Index, lock: Lock) -> LockWork:
+    """Return what making a prefix of ``lock`` means now, by what the index says is in the caches."""
+    return prefix_work(lock, await index.caches.find(list_cache_keys(lock), list_cache_ids(lock)))
+
+
+def list_estimates(predicted: StepEstimates, work: LockWork | None = None) -> dict[str, Estimate]:
+    """Return the estimates by step, with the amounts of work that are shown."""
+    found = {
+        step: Estimate(step=step, seconds=round(seconds, 3), bytes=None, samples=predicted.samples.get(step, 0))
+        for step, seconds in predicted.steps.items()
+    }
+    return found if work is None else {**found, **_add_amounts(found, work)}
+
+
+def _add_amounts(found: dict[str, Estimate], work: LockWork) -> dict[str, Estimate]:
+    amounts = {each.step: each.amounts for each in work.steps}
+    shown = {}
+    for step, estimate in found.items():
+        has = amounts.get(step, {})
+        shown[step] = Estimate(
+            step=step,
+            seconds=estimate.seconds,
+            bytes=work.download_bytes if step == "download" else None,
+            samples=estimate.samples,
+            files=round(has["compiled"]) if "compiled" in has else None,
+            packages=round(has["packages"]) if step in ("link", "pip") else None,
+        )
+    return shown

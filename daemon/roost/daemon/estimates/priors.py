@@ -1,0 +1,34 @@
+"""What is usual before anything was learned: seconds for each unit of work of a step, on an ordinary laptop.
+
+Separate from the model since these are data: which steps there are, and which amounts of work each has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FIXED = "fixed"
+"""The amount of which every step has one."""
+DOWNLOADS = ("channel", "index")
+"""Amounts in bytes that are transferred: their part of a step's time is that of the step ``download``."""
+TOTAL = "total"
+"""The step that has all others in it: what they take together, if they overlap, and what is between them."""
+
+PRIORS: Mapping[str, Mapping[str, float]] = {
+    "solve": {FIXED: 0.5, "specs": 0.02},
+    "lock-pip": {FIXED: 0.4, "specs": 0.03},
+    "build-wheels": {FIXED: 0.2, "sources": 3.0},
+    "link": {FIXED: 0.25, "packages": 0.004, "files": 4e-5, "fetched": 0.02, "channel": 4e-8},
+    "pip": {FIXED: 0.2, "packages": 0.004, "files": 5e-5, "fetched": 0.03, "index": 5e-8},
+    "bytecode": {FIXED: 0.08, "compiled": 0.004, "linked": 4e-5},
+    "scripts": {FIXED: 0.2},
+    "publish": {FIXED: 0.1, "packages": 0.002, "files": 5e-5},
+    "base": {FIXED: 1.0},
+    "docker-steps": {FIXED: 30.0},
+    "layers": {FIXED: 0.3, "packages": 0.01, "bytes": 1e-7},
+    "load": {FIXED: 0.5, "bytes": 2e-8},
+    "pull": {FIXED: 1.0, "bytes": 4e-8},
+    "push": {FIXED: 0.5, "bytes": 4e-8},
+    TOTAL: {FIXED: 0.05, "steps": 1.0},
+}
+"""Step to its amounts of work, each with its seconds for one unit: bytes, files, packages."""

@@ -1,0 +1,80 @@
+"""What a lock leaves to do, by what is in the caches."""
+
+from __future__ import annotations
+
+from roost.daemon.estimates.work import list_cache_ids, prefix_work
+from roost.model.caches import CachedFile, CacheKind
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel, WheelSource
+
+A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
+PYTHON = CondaPackage(
+    name="python", version="3.11.9", build="h_0", subdir="linux-64", file_name="p", url="u", sha256=A, size=1000
+)
+PURE = CondaPackage(
+    name="pure",
+    version="1.0",
+    build="py_0",
+    subdir="noarch",
+    file_name="q",
+    url="v",
+    sha256=B,
+    size=200_000,
+    record={"noarch": "python"},
+)
+WHEEL = Wheel(name="idna", version="3.7", file_name="idna-3.7-py3-none-any.whl", url="w", sha256=C, size=50)
+LOCK = Lock(platform="linux-64", provider=CondaPython(), conda=(PYTHON, PURE), wheels=(WHEEL,))
+
+
+def row(item_id: str, kind: CacheKind, key: str = "", size: int | None = None) -> CachedFile:
+    return CachedFile(id=item_id, kind=kind, key=key, bytes=size, stamp=1, last_used="2026")
+
+
+def amounts(lock: Lock, *cached: CachedFile) -> dict[str, dict[str, float]]:
+    return {step.step: dict(step.amounts) for step in prefix_work(lock, cached).steps}
+
+
+def test_with_empty_caches_everything_is_downloaded_and_compiled() -> None:
+    assert prefix_work(LOCK, []).download_bytes == 201_050
+    found = amounts(LOCK)
+    assert (found["link"]["channel"], found["link"]["fetched"]) == (201_000, 2)
+    assert (found["pip"]["index"], found["pip"]["fetched"]) == (50, 1)
+    assert found["bytecode"]["compiled"] > 0 == found["bytecode"]["linked"]
+
+
+def test_what_is_unpacked_or_there_as_a_file_is_not_downloaded() -> None:
+    unpacked = row("packages/conda/packages/python-3.11.9-h_0", "package", "conda:python-3.11.9-h_0", 120_000)
+    assert prefix_work(LOCK, [unpacked]).download_bytes == 200_050
+    archive = row(f"packages/conda/archives/{B}", "package", "", 4096)
+    assert archive.id in list_cache_ids(LOCK)
+    assert prefix_work(LOCK, [unpacked, archive]).download_bytes == 50
+    wheel = row("wheels/uv/archive-v0/x", "wheel", "pip:idna==3.7", 90_000)
+    assert prefix_work(LOCK, [unpacked, archive, wheel]).download_bytes == 0
+    fetched = row(f"wheels/fetched/{C}", "wheel")
+    assert prefix_work(LOCK, [unpacked, archive, fetched]).download_bytes == 0
+
+
+def test_sizes_on_the_disk_say_how_many_files_there_are_about() -> None:
+    few = row("p", "package", "conda:python-3.11.9-h_0", 12_000)
+    many = row("p", "package", "conda:python-3.11.9-h_0", 12_000_000)
+    assert amounts(LOCK, many)["link"]["files"] > amounts(LOCK, few)["link"]["files"] + 900
+
+
+def test_byte_code_counts_for_its_python_only() -> None:
+    def kept(tag: str) -> CachedFile:
+        return row(f"packages/bytecode/{B}-{tag}", "bytecode", f"sha256:{B}")
+
+    other, own = amounts(LOCK, kept("cpython-312-aa")), amounts(LOCK, kept("cpython-311-aa"))
+    assert other["bytecode"]["linked"] == 0 < own["bytecode"]["linked"]
+    assert own["bytecode"]["compiled"] < other["bytecode"]["compiled"]
+
+
+def test_given_wheels_are_not_downloaded_and_sources_are_built() -> None:
+    local = Wheel(name="own", version="1", kind="local", sha256=D, size=70, file_name="own-1-py3-none-any.whl")
+    source = Wheel(name="built", version="1", kind="built", source=WheelSource(kind="sdist", sha256=A))
+    folder = Wheel(name="here", version="1", kind="editable", path="/here")
+    lock = Lock(platform="linux-64", provider=HostPython(version="3.11"), wheels=(local, source, folder))
+    found = prefix_work(lock, [])
+    assert found.download_bytes == 0
+    steps = {step.step: step.amounts for step in found.steps}
+    assert steps["build-wheels"]["sources"] == 1
+    assert "link" not in steps
