@@ -11,12 +11,23 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from tests.support.conda_tools import FORGE, SECOND, close_workers, engine, http_channel, named, open_workers, solve
+from tests.support.conda_tools import (
+    FORGE,
+    SECOND,
+    close_workers,
+    engine,
+    http_channel,
+    lock_of,
+    named,
+    open_workers,
+    solve,
+)
 from tests.support.trees import link_or_copy
 
 from roost.daemon.engines.conda.errors import ChannelMissingError, PackageDigestMismatchError, SolveError
 from roost.daemon.engines.conda.rules import CondaRules
 from roost.model.errors import Location
+from roost.model.locks.preferences import PreferredPackage, prefer_conda_packages
 from roost.model.syntax.match_specs import MatchSpecError
 
 
@@ -287,3 +298,47 @@ def test_nothing_ambient_changes_a_solve(kind: str, short_folder: Path, channels
     left = {path.name for path in home.iterdir()}
     assert left <= {"modules", ".rattler", "auth.json", ".condarc", ".mambarc"}  # nothing was written there either
     assert not (short_folder / "empty").exists()
+
+
+# ---------------------------------------------------------------------------- preferences
+async def test_what_was_there_stays_although_there_is_something_newer(
+    short_folder: Path, channels_folder: Path
+) -> None:
+    conda = engine(short_folder, channels_folder)
+    before = await solve(conda, "python=3.11", "numpy=1.26", "dated=1")
+    preferred = prefer_conda_packages(lock_of(before))
+    after = await solve(conda, "python=3.11", "numpy", "dated", "scipy", preferred=preferred)
+    assert {each.name: each for each in before}.items() <= {each.name: each for each in after}.items()
+    assert "scipy" in named(after)
+
+
+async def test_only_what_a_new_package_needs_is_moved(short_folder: Path, channels_folder: Path) -> None:
+    conda = engine(short_folder, channels_folder)
+    before = await solve(conda, "python=3.11", "numpy=1.26", "dated=1")
+    preferred = prefer_conda_packages(lock_of(before))
+    after = named(await solve(conda, "python=3.11", "numpy", "dated", "wants-numpy2", preferred=preferred))
+    assert (after["numpy"], after["dated"]) == ("2.1.3", "1.0")
+
+
+async def test_another_python_gets_the_same_versions(short_folder: Path, channels_folder: Path) -> None:
+    conda = engine(short_folder, channels_folder)
+    before = await solve(conda, "python=3.11", "numpy=1.26")
+    after = await solve(conda, "python=3.12", "numpy", preferred=prefer_conda_packages(lock_of(before)))
+    assert named(after)["numpy"] == "1.26.4"
+    assert named(after)["python"].startswith("3.12.")
+
+
+async def test_what_pip_had_is_preferred_of_conda(short_folder: Path, channels_folder: Path) -> None:
+    conda = engine(short_folder, channels_folder)
+    preferred = [PreferredPackage(name="numpy", version="1.26.4")]
+    assert named(await solve(conda, "python=3.11", "numpy", preferred=preferred))["numpy"] == "1.26.4"
+
+
+@pytest.mark.parametrize("version", ["0.5", "9.0"])
+async def test_what_the_channel_that_counts_does_not_list_is_not_preferred(
+    short_folder: Path, channels_folder: Path, version: str
+) -> None:
+    conda = engine(short_folder, channels_folder)
+    preferred = [PreferredPackage(name="dated", version=version), PreferredPackage(name="gone", version="1")]
+    chosen = await solve(conda, "dated", channels=["conda-forge", "second"], preferred=preferred)
+    assert named(chosen)["dated"] == "3.0"

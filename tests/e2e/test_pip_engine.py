@@ -827,3 +827,36 @@ def project(bench: Bench, name: str, *, static: bool = False) -> Path:
     for path, text in backend_files(name, "1.0", str(bench.trace), static=static).items():
         (folder / path).write_text(text)
     return folder
+
+
+# ---------------------------------------------------------------------------- preferences
+async def test_what_was_there_stays_although_the_index_has_something_newer(bench: Bench) -> None:
+    for version in ("1.0", "2.0"):
+        bench.index.wheel("left", version)
+        bench.index.wheel("right", version)
+    preferences = {"left": "1.0", "right": "0.9", "absent": "1.0"}
+    locked = await bench.lock("left", "right", preferences=preferences)
+    assert {wheel.name: wheel.version for wheel in locked.wheels} == {"left": "1.0", "right": "2.0"}
+    assert locked == await bench.lock("left==1.0", "right==2.0"), "a preference is in no lock"
+
+
+async def test_a_preference_gives_way_to_a_requirement(bench: Bench) -> None:
+    for version in ("1.0", "2.0"):
+        bench.index.wheel("left", version)
+    bench.index.wheel("new", "1.0", "left>=2")
+    locked = await bench.lock("left", "new", preferences={"left": "1.0"})
+    assert {wheel.name: wheel.version for wheel in locked.wheels} == {"left": "2.0", "new": "1.0"}
+
+
+async def test_preferences_and_what_conda_provides_get_along(bench: Bench) -> None:
+    for version in ("1.0", "2.0"):
+        bench.index.wheel("left", version, "given")
+    locked = await bench.lock("left", provided={"given": "3.0"}, preferences={"left": "1.0", "given": "1.0"})
+    assert [(wheel.name, wheel.version) for wheel in locked.wheels] == [("left", "1.0")]
+
+
+async def test_what_had_to_be_built_is_preferred_too(bench: Bench) -> None:
+    for version in ("1.0", "2.0"):
+        bench.index.add("built", sdist_bytes("built", version, str(bench.trace)))
+    locked = await bench.lock("built", allow_builds=True, preferences={"built": "1.0"})
+    assert [(wheel.name, wheel.version, wheel.kind) for wheel in locked.wheels] == [("built", "1.0", "built")]

@@ -32,6 +32,7 @@ from roost.model.definition import BASELINE_GLIBC, Defaults, Definition, PipItem
 from roost.model.errors import CodedError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, RemoteInput, Wheel, with_format
 from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
+from roost.model.locks.preferences import prefer_conda_packages, prefer_wheel_versions
 from roost.model.syntax.match_specs import spec_name
 from roost.wire.plans import EnvironmentSelector, Reason
 
@@ -59,6 +60,8 @@ class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the lock is for an image, which contains no Python and no folder of this machine."""
     extra_specs: tuple[str, ...] = ()
     """Match specs in addition to the definition's own."""
+    preferences: Lock | None = None
+    """A former lock, whose versions are chosen if the definition leaves the choice."""
 
     @property
     def uses_host_python(self) -> bool:
@@ -199,6 +202,7 @@ async def _choose_conda_packages(engines: Engines, job: SolveJob, progress: Prog
         platform=job.platform,
         system=job.definition.system,
         as_of=job.as_of,
+        preferred=prefer_conda_packages(job.preferences) if job.preferences is not None else (),
         credentials=job.credentials,
         variables=job.environ,
         progress=progress,
@@ -231,6 +235,7 @@ async def _choose_wheels(engines: Engines, job: SolveJob, packages: list[CondaPa
     request = msgspec.structs.replace(
         create_pip_request(job, PythonFacts(version=python.version)),
         provided=provided,
+        preferences=_wheel_preferences(job),
         as_of=job.as_of,
         allow_builds=job.allow_builds,
         editables_as_wheels=job.is_image,
@@ -238,11 +243,18 @@ async def _choose_wheels(engines: Engines, job: SolveJob, packages: list[CondaPa
     return await pip.lock(request, progress)
 
 
+def _wheel_preferences(job: SolveJob) -> dict[str, str]:
+    return prefer_wheel_versions(job.preferences) if job.preferences is not None else {}
+
+
 async def _solve_with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     pip, requires = await engines.pip(), job.definition.python.requires
     interpreter = await find_interpreter(requires)
     request = msgspec.structs.replace(
-        create_pip_request(job, describe_python(interpreter)), as_of=job.as_of, allow_builds=job.allow_builds
+        create_pip_request(job, describe_python(interpreter)),
+        preferences=_wheel_preferences(job),
+        as_of=job.as_of,
+        allow_builds=job.allow_builds,
     )
     locked = await pip.lock(request, progress)
     wheels = tuple(locked.wheels)

@@ -51,6 +51,7 @@ from roost.daemon.workers.jobs import WorkerJob
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.errors import CodedError
 from roost.model.locks.lock import CondaPackage
+from roost.model.locks.preferences import PreferredPackage
 from roost.model.syntax.urls import strip_credentials
 from roost.store.cancellation import finish_thread_despite_cancel
 from roost.store.index.cache_keys import conda_key, file_key
@@ -142,17 +143,15 @@ class CondaEngine:
         platform: str,
         system: Mapping[str, str],
         as_of: datetime | None = None,
+        preferred: Sequence[PreferredPackage] = (),
         credentials: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
         progress: Progress = SILENT,
     ) -> list[CondaPackage]:
         """Return the packages that satisfy ``specs``, by strict channel priority in the order of ``channels``.
 
-        ``system`` is the definition's ``[system]``. ``variables`` are the client's, for ``${VAR}`` in channels.
-
-        Raises:
-            SolveError: if no set of packages satisfies the specs.
-            MatchSpecError: if a spec is invalid.
+        ``system`` is the definition's ``[system]``, ``variables`` are the client's, for ``${VAR}`` in channels. Of
+        ``preferred`` is chosen what the channels list and the specs allow. Raises SolveError, MatchSpecError.
         """
         progress.start("solve")
         variables = variables or {}
@@ -160,8 +159,7 @@ class CondaEngine:
         urls = [self._mask_path(url, variables) for url in resolved.urls]
         bare = [self._mask_path(strip_credentials(expand_variables(spec, variables))[0], variables) for spec in specs]
         secrets = self.channel_credentials([*channels, *specs], variables, credentials or {})
-        noun = "spec" if len(specs) == 1 else "specs"
-        progress.log(f"solving {len(specs)} {noun} for {platform} with {', '.join(channels)}")
+        progress.log(f"solving {len(specs)} spec{'s'[len(specs) == 1 :]} for {platform} with {', '.join(channels)}")
         request = jobs.SolveRequest(
             channels=tuple(urls),
             specs=tuple(bare),
@@ -170,6 +168,7 @@ class CondaEngine:
             as_of=as_of,
             index_dir=self._index_dir,
             access=self._access(secrets, self.config.index_timeout),
+            preferred=tuple(preferred),
         )
         packages = await self._run_with_cache(jobs.SOLVE, request, self._index_gate, progress)
         progress.finish("solve")

@@ -11,6 +11,7 @@ from roost.daemon.engines.conda.channels import ALIAS
 from roost.daemon.engines.conda.explicit import ExplicitUrl
 from roost.daemon.workers.jobs import WorkerJob, WorkerKind
 from roost.model.locks.lock import CondaPackage
+from roost.model.locks.preferences import PreferredPackage
 
 _NATIVE = "roost.daemon.engines.conda.native"
 _QUICK_SECONDS = 60.0
@@ -70,6 +71,8 @@ class SolveRequest(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime | None
     index_dir: str
     access: ChannelAccess
+    preferred: tuple[PreferredPackage, ...] = ()
+    """What is chosen if the specs leave the choice."""
 
 
 class ExplicitRequest(msgspec.Struct, frozen=True, kw_only=True):

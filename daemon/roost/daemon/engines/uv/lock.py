@@ -278,6 +278,7 @@ class PipLockSession:
                 python=await self._find_build_python(),
                 platform=split_platform(local_platform({}))[0],
                 provided={},
+                preferences={},
                 allow_builds=True,
                 editables_as_wheels=False,
             )

@@ -1,11 +1,11 @@
-"""Read and write pylock.toml (PEP 751): read what uv chose, write what it is to install. Pure."""
+"""Read and write pylock.toml (PEP 751): read what uv chose, write what it is to prefer or to install. Pure."""
 
 from __future__ import annotations
 
 import json
 import posixpath
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -96,6 +96,15 @@ def without_credentials(url: str) -> str:
 def render_pylock(wheels: Iterable[tuple[Wheel, str | None]]) -> str:
     """Return a pylock.toml that installs exactly ``wheels``: pairs of a wheel and the path of its file, or ``None``."""
     packages = [_render_package(wheel, path) for wheel, path in wheels]
+    return "".join(["lock-version = '1.0'\ncreated-by = 'roost'\n", *packages])
+
+
+def render_versions(versions: Mapping[str, str]) -> str:
+    """Return a pylock.toml that has ``versions`` (name to version) and nothing to install them from."""
+    packages = [
+        f"\n[[packages]]\nname = {_quote_toml(name)}\nversion = {_quote_toml(version)}\n"
+        for name, version in sorted(versions.items())
+    ]
     return "".join(["lock-version = '1.0'\ncreated-by = 'roost'\n", *packages])
 
 

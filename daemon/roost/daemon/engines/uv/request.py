@@ -38,6 +38,8 @@ class PipLockRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The glibc that wheels for Linux may count on: ``X.Y``."""
     provided: Mapping[str, str] = {}
     """What conda provides: normalised name to version. It is never locked again."""
+    preferences: Mapping[str, str] = {}
+    """Versions to choose if the lines leave the choice: normalised name to version."""
     as_of: datetime | None = None
     """Ignore what was uploaded later."""
     allow_builds: bool = False

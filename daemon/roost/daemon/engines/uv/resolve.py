@@ -31,7 +31,7 @@ from roost.daemon.engines.uv.errors import LockNeedsBuildError, PipUnsatisfiable
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.process import UvProcess
 from roost.daemon.engines.uv.project import render_configuration, render_metadata, render_pinned_project
-from roost.daemon.engines.uv.pylock import PylockPackage, parse_pylock
+from roost.daemon.engines.uv.pylock import PylockPackage, parse_pylock, render_versions
 from roost.daemon.engines.uv.request import PipLockRequest
 from roost.daemon.engines.uv.requirements import UvInputs, requirement_name
 from roost.daemon.engines.uv.secrets import Secrets
@@ -132,6 +132,7 @@ class Resolver:
         self._admit_requested()
         while True:
             arguments = await asyncio.to_thread(self._write_inputs)
+            arguments += await asyncio.to_thread(self._write_preferences)
             checked = await asyncio.to_thread(build_requirements.options, "--require-build-hashes")
             outcome = await self._process.run(
                 [*arguments, *self._binary_options(), *checked],
@@ -291,6 +292,16 @@ class Resolver:
         if excluded := [*excluded, *inputs.choices.excluded]:
             arguments += ["--excludes", self._write_private("excludes.txt", "\n".join([*excluded, ""]))]
         return arguments + self._resolution_options()
+
+    def _write_preferences(self) -> list[str]:
+        """Write what is preferred; return the options that have uv prefer it. Blocks.
+
+        uv prefers the versions in its output file, if that exists. It has to be written anew for each attempt.
+        """
+        preferred = {k: v for k, v in self._request.preferences.items() if k not in self._request.provided}
+        if not preferred:
+            return []
+        return ["--output-file", self._write_private("pylock.toml", render_versions(preferred))]
 
     def _render_configuration(self) -> str:
         """Return the only configuration that uv reads. Blocks."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timezone
 
-from rattler import Channel, ChannelPriority, Client, Gateway, RepoDataRecord, Subdir
+from rattler import Channel, ChannelPriority, Client, Gateway, MatchSpec, RepoDataRecord, Subdir
 from rattler import solve as rattler_solve
 
 from roost.daemon.engines.conda.channels import ChannelRoutes
 from roost.daemon.engines.conda.explicit import ExplicitUrl
 from roost.daemon.engines.conda.jobs import ChannelAccess, ExplicitRequest, SolveRequest
 from roost.daemon.engines.conda.native.client import open_client
+from roost.daemon.engines.conda.native.preferences import choose_preferred, find_python, list_preferred
 from roost.daemon.engines.conda.native.records import canonical_url, to_package, to_virtual_package
 from roost.daemon.engines.conda.native.specs import read_specs
 from roost.daemon.engines.conda.native.unlisted import match_records, read_unlisted
@@ -36,11 +37,14 @@ async def solve(request: SolveRequest, context: JobContext) -> list[CondaPackage
     routes = channel_routes(request.access)
     parsed, sources = read_specs(request.specs, request.channels, routes, request.access.alias)
     virtual = [to_virtual_package(name, value) for name, value in request.virtual.items()]
-    with translate_errors("solving"):
-        records = await rattler_solve(
+    gateway = _open_gateway(request.index_dir, open_client(request.access, routes))
+
+    async def choose(preferred: Sequence[RepoDataRecord]) -> list[RepoDataRecord]:
+        return await rattler_solve(
             [Channel(url) for url in sources],
             parsed,
-            gateway=_open_gateway(request.index_dir, open_client(request.access, routes)),
+            gateway=gateway,
+            locked_packages=preferred,
             platforms=[Subdir(request.subdir), Subdir("noarch")],
             virtual_packages=virtual,
             channel_priority=ChannelPriority.Strict,
@@ -48,7 +52,30 @@ async def solve(request: SolveRequest, context: JobContext) -> list[CondaPackage
             exclude_newer=request.as_of.astimezone(timezone.utc) if request.as_of else None,
             channel_relations="disabled",
         )
+
+    with translate_errors("solving"):
+        records = await _solve_with_preferences(request, parsed, gateway, list(sources), choose)
     return sorted((to_package(r, canonical_url(r, sources)) for r in records), key=lambda package: package.name)
+
+
+async def _solve_with_preferences(
+    request: SolveRequest,
+    specs: Sequence[MatchSpec],
+    gateway: Gateway,
+    channels: Sequence[str],
+    choose: Callable[[Sequence[RepoDataRecord]], Awaitable[list[RepoDataRecord]]],
+) -> list[RepoDataRecord]:
+    """Solve with what is preferred. If another Python is chosen than before, solve once more, with the builds of the
+    same versions for that Python."""
+    if not request.preferred:
+        return await choose([])
+    listed = await list_preferred(request.preferred, gateway, channels, request.subdir, specs)
+    former = next((".".join(each.version.split(".")[:2]) for each in request.preferred if each.name == "python"), None)
+    records = await choose(choose_preferred(request.preferred, listed, former))
+    python = find_python(records)
+    if python in (None, former):
+        return records
+    return await choose(choose_preferred(request.preferred, listed, python))
 
 
 async def resolve_explicit(request: ExplicitRequest, context: JobContext) -> list[CondaPackage]:
