@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from roost.wire.plans import ArtifactView, EnvironmentSelector, PlanView, Reason, SourceView
+from roost.wire.plans import ArtifactView, EnvironmentSelector, PackageMoveView, PlanView, Reason, SourceView
 from roost.wire.protocol import ErrorBody, WarningView
 
 
@@ -37,6 +37,8 @@ class BuildResult(msgspec.Struct, kw_only=True):
     reasons: list[Reason] = []
     moved: list[str] = []
     """``NAME:VERSION`` of each environment that a rebuild moved to a new generation."""
+    changes: list[PackageMoveView] = []
+    """What differs from the lock before the definition was edited, or from the generation before a rebuild."""
 
 
 class Message(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -122,6 +122,24 @@ class ArtifactView(msgspec.Struct, kw_only=True):
     bytes: int | None = None
 
 
+class PackageMoveView(msgspec.Struct, kw_only=True):
+    """A package that differs from the lock that the definition had before it was edited."""
+
+    name: str
+    kind: Literal["conda", "pip", "jar", "r", "python"]
+    """``python``: the Python of a machine."""
+    change: Literal["added", "removed", "moved"]
+    asked: bool
+    """Whether the definition now says something else of this package; otherwise the change came with others."""
+    before: str | None = None
+    after: str | None = None
+    was: Literal["conda", "pip", "jar", "r"] | None = None
+    """The former kind, if that is another one."""
+    needed_by: str | None = None
+    text: str = ""
+    """One line for people: ``~ numpy 1.26.4 -> 2.1.0 (torch 2.4 needs >=2)``."""
+
+
 class PlanView(msgspec.Struct, kw_only=True):
     """What one target would do, and why."""
 
@@ -134,6 +152,8 @@ class PlanView(msgspec.Struct, kw_only=True):
     nearest: Nearest | None = None
     seconds: float | None = None
     """How long all steps together are expected to take, which is not their sum; ``None`` if that is not known."""
+    changes: list[PackageMoveView] = []
+    """If a lock was solved for: what differs from the lock before the definition was edited."""
 
 
 class SourceView(msgspec.Struct, kw_only=True):

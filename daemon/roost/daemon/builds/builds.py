@@ -23,6 +23,7 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.leases.interest import LeaseInterest
+from roost.daemon.locks.former import note_use
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.store.cancellation import finish_despite_cancel
@@ -68,6 +69,7 @@ class Builds:
         planned = await self._plan(job)
         if job.is_satisfied_by(planned):
             yield plan_message(planned, job.resolved)
+            await note_use(self._parts.store.index, job.resolved)
             reasons = await self._parts.planner.shared_locks.compare_or_publish(
                 job.resolved, job.selector, planned.facts.generation
             )
@@ -89,6 +91,7 @@ class Builds:
         ended = self._ended
         planned = await self._plan(job)
         if job.is_satisfied_by(planned):
+            await note_use(self._parts.store.index, job.resolved)
             return not_needed_result(planned, job.resolved)
         async with self._join(job, planned, ended) as (task, _, joined):
             return await (task.joined_outcome() if joined else task.outcome())

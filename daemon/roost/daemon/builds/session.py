@@ -25,6 +25,7 @@ from roost.daemon.config.dates import parse_as_of
 from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import find_unset_index_variables, mask_struct, registry_credentials
 from roost.daemon.decision.facts import Facts
+from roost.daemon.definitions.resolved import FormerLock
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.estimates.work import solve_work
 from roost.daemon.images.jobs import ImageJobs, new_generation
@@ -34,6 +35,7 @@ from roost.daemon.jobs.shared_task import SharedTask
 from roost.daemon.jobs.views import artifact_view, as_coded_error, build_failure_body
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
+from roost.daemon.locks.former import find_former_lock, format_lines, list_moves
 from roost.daemon.locks.shared_locks import LockPublication, PublishResult
 from roost.daemon.locks.solve import create_solve_job, describe_unanswered, request_index_variables, solve_lock
 from roost.daemon.oci.target_platforms import local_platform, split_platform
@@ -45,7 +47,7 @@ from roost.model.records import Generation
 from roost.store.cancellation import finish_despite_cancel
 from roost.store.store import Store
 from roost.wire.builds import BuildResult, Message
-from roost.wire.plans import Reason
+from roost.wire.plans import PackageMoveView, Reason
 from roost.wire.protocol import WarningView
 
 
@@ -135,7 +137,9 @@ class BuildSession:
 
     async def _lock_and_produce(self, planned: PlanWithFacts) -> BuildResult:
         job, facts = self._job, planned.facts
-        lock, is_solved = await self._lock(facts)
+        former = await self._find_former(facts)
+        lock, is_solved = await self._lock(facts, former)
+        moves = await self._report_moves(former, lock)
         if facts.lock_digest is None or job.new_generation:
             await self._publish_known_work(planned, lock)
         unanswered = describe_unanswered(lock)
@@ -148,6 +152,10 @@ class BuildSession:
         else:
             result = await self._produce(planned, lock, moves_current=moves_current)
             reasons = await self._locks.compare_or_publish(job.resolved, job.selector, facts.generation)
+        if former is not None and result.lock_digest not in (None, digest_lock(lock)):  # another machine's came first
+            adopted = await self._index.locks.find(result.lock_digest)
+            moves = await list_moves(former, adopted, job.resolved) if adopted is not None else moves
+        result = msgspec.structs.replace(result, changes=moves)
         if job.new_generation:
             moved = await list_versions_sharing(self._index, job.resolved.digest)
             result = msgspec.structs.replace(result, moved=moved)
@@ -162,7 +170,26 @@ class BuildSession:
         self._publish(plan_message(msgspec.structs.replace(planned, plan=plan), self._job.resolved))
 
     # -------------------------------------------------------------------- lock
-    async def _lock(self, facts: Facts) -> tuple[Lock, bool]:
+    async def _find_former(self, facts: Facts) -> FormerLock | None:
+        """Return what the new lock is compared with, and what a solve prefers unless a new generation is requested."""
+        job = self._job
+        if job.pinned:
+            return None
+        if facts.generation is None:
+            return await find_former_lock(self._index, job.resolved)
+        lock = await self._index.locks.find(facts.generation.lock_digest) if job.new_generation else None
+        return FormerLock(lock=lock, canonical=job.resolved.canonical) if lock is not None else None
+
+    async def _report_moves(self, former: FormerLock | None, lock: Lock) -> list[PackageMoveView]:
+        """Show what moved; return all of it."""
+        if former is None:
+            return []
+        moves = await list_moves(former, lock, self._job.resolved)
+        for line in format_lines(moves):
+            self._publish(Message(event="log", line=line, note=True))
+        return moves
+
+    async def _lock(self, facts: Facts, former: FormerLock | None) -> tuple[Lock, bool]:
         """Return the lock to build, and whether it was solved for here.
 
         In this order: 1. the lock of the generation; 2. a lock that somebody shared; 3. a new solve, unless somebody
@@ -171,7 +198,7 @@ class BuildSession:
         job = self._job
         progress = BuildProgress(self._publish, job.selector.environ)
         if job.new_generation:
-            return await self._solve(progress), True
+            return await self._solve(progress, None), True
         if facts.generation is not None:
             lock = await self._index.locks.find(facts.generation.lock_digest)
             if lock is not None:
@@ -180,15 +207,15 @@ class BuildSession:
             return shared, False
         if job.selector.lock is not None:
             raise LookupFailedError(f"No registry has lock {job.selector.lock}", hint="Try again, or leave it out.")
-        solved = await self._solve(progress)
+        solved = await self._solve(progress, former)
         if shared := await self._locks.adopt(job.resolved, job.selector, progress, fresh=True):
             return shared, False
         return solved, True
 
-    async def _solve(self, progress: BuildProgress) -> Lock:
+    async def _solve(self, progress: BuildProgress, former: FormerLock | None) -> Lock:
         job = self._job
         solve = msgspec.structs.replace(
-            create_solve_job(job.resolved, job.selector),
+            create_solve_job(job.resolved, job.selector, former),
             as_of=parse_as_of(job.request.as_of),
             allow_builds=split_platform(job.resolved.platform)[0] == split_platform(local_platform({}))[0],
         )

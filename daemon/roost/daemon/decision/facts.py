@@ -10,7 +10,7 @@ import msgspec
 from roost.daemon.oci.answers import Answer
 from roost.model.definition import Definition
 from roost.model.records import Artifact, Estimate, Generation
-from roost.wire.plans import Nearest, Reason
+from roost.wire.plans import Nearest, PackageMoveView, Reason
 
 PREFIX_TARGETS = frozenset({"local"})
 IMAGE_TARGETS = frozenset({"docker"})
@@ -104,6 +104,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     """Predicted duration of everything that is left to do; ``None`` as long as that is not known (before a solve)."""
     nearest: Nearest | None = None
+    changes: tuple[PackageMoveView, ...] = ()
+    """For a lock that was solved for: what differs from the lock before the definition was edited."""
 
 
 def short_digest(digest: str) -> str:

@@ -9,6 +9,7 @@ from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.editables import has_editables
 from roost.daemon.oci.target_platforms import local_platform, target_image_platform
 from roost.model.definition import Defaults, Definition, InputFile, ReadResult, Settings
+from roost.model.locks.lock import Lock
 from roost.model.records import HOST_SCOPE, FileStamp
 from roost.wire.plans import SourceView
 from roost.wire.protocol import WarningView
@@ -21,6 +22,14 @@ IMAGE_FORMAT = "image"
 """Format of a definition that is ``--image REF`` and nothing else."""
 RUN_FORMAT = "run"
 """Format of what a recorded run used."""
+
+
+class FormerLock(msgspec.Struct, frozen=True, kw_only=True):
+    """The lock that a definition had before it was edited: what a solve prefers."""
+
+    lock: Lock
+    canonical: bytes | None = None
+    """The canonical form of the definition as it was; ``None`` if that is not known."""
 
 
 class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +53,8 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """The config file that the defaults come from."""
     environment: tuple[str, int] | None = None
     """Name and version of a registered environment."""
+    former: FormerLock | None = None
+    """What a solve is to prefer; ``None``: what this machine had for the same path or environment, if anything."""
 
     @property
     def definition(self) -> Definition:

@@ -18,7 +18,7 @@ from roost.daemon.credentials.substitution import (
     without_index_variables,
 )
 from roost.daemon.decision.images import adds_packages
-from roost.daemon.definitions.resolved import TargetedDefinition
+from roost.daemon.definitions.resolved import FormerLock, TargetedDefinition
 from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.engine import find_interpreter
@@ -70,9 +70,11 @@ class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
         return not (conda.dependencies or conda.explicit or self.is_image)
 
 
-def create_solve_job(resolved: TargetedDefinition, selector: EnvironmentSelector) -> SolveJob:
-    """Return what the engines need to lock ``resolved``, with the environment of the client. Raises
-    VariableMissingError."""
+def create_solve_job(
+    resolved: TargetedDefinition, selector: EnvironmentSelector, former: FormerLock | None = None
+) -> SolveJob:
+    """Return what the engines need to lock ``resolved``, with the environment of the client and with the versions of
+    ``former`` as preferences. Raises VariableMissingError."""
     return SolveJob(
         definition=resolved.definition,
         defaults=resolved.defaults,
@@ -81,6 +83,7 @@ def create_solve_job(resolved: TargetedDefinition, selector: EnvironmentSelector
         environ=without_index_variables(resolved.definition, resolved.parsed.credentials, selector.environ),
         is_image=resolved.is_image,
         index_variables=find_unset_index_variables(resolved.parsed.credentials, selector.environ),
+        preferences=former.lock if former is not None else None,
     )
 
 

@@ -9,6 +9,7 @@ from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Silent
+from roost.daemon.locks.former import find_former_lock
 from roost.daemon.locks.solve import create_solve_job, solve_lock
 from roost.daemon.planning.planner import Planner
 from roost.model.errors import InvalidRequestError
@@ -50,5 +51,7 @@ async def find_or_solve_lock(
     facts = await planner.find_lock(targeted, request, selector)
     lock = await index.locks.find(facts.digest) if facts.digest else None
     lock = lock or await planner.shared_locks.adopt(targeted, selector, Silent())
-    lock = lock or await solve_lock(engines, create_solve_job(targeted, selector), Silent())
+    if lock is None:
+        former = await find_former_lock(index, targeted)
+        lock = await solve_lock(engines, create_solve_job(targeted, selector, former), Silent())
     return LockOfPlatform(lock=lock, generation=facts.generation.number if facts.generation else None)

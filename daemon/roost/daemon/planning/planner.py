@@ -24,6 +24,7 @@ from roost.daemon.images.probe import ImageProbe
 from roost.daemon.images.unmodified import UnmodifiedImage, UnmodifiedImages
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.launch.prepare import find_drift
+from roost.daemon.locks.former import find_former_lock, list_moves
 from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.locks.results import LookupResult
 from roost.daemon.locks.shared_locks import SharedLocks
@@ -36,7 +37,7 @@ from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Artifact, Generation, IndexFacts
 from roost.store.store import Store
-from roost.wire.plans import Action, EnvironmentSelector, Nearest, PlanView, Reason
+from roost.wire.plans import Action, EnvironmentSelector, Nearest, PackageMoveView, PlanView, Reason
 
 READY_ACTIONS: tuple[Action, ...] = ("reuse-prefix", "reuse-image", "use-interpreter")
 """Actions that leave nothing to build."""
@@ -84,6 +85,8 @@ class LockFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A place of ``--find-links`` did not answer the solve."""
     differs_in_registry: Reason | None = None
     """Another machine's lock, which a registry has for the definition."""
+    changes: tuple[PackageMoveView, ...] = ()
+    """For a lock that was solved for: what differs from the lock before the definition was edited."""
 
 
 class Planner:
@@ -119,7 +122,7 @@ class Planner:
             if target in IMAGE_TARGETS and is_unmodified(resolved.definition):
                 return await self._plan_unmodified(target, resolved, request, selector)
             facts = await self._gather_facts(resolved, request, selector, solve=solve)
-            plan = decide(request, facts)
+            plan = msgspec.structs.replace(decide(request, facts), changes=list(facts.changes))
             interpreter, is_user_managed = facts.image.interpreter, resolved.definition.python.user_managed
             image = plan.artifact.digest if plan.action == "reuse-image" and plan.artifact is not None else None
             if image is not None and is_user_managed:
@@ -153,7 +156,7 @@ class Planner:
         is_unknown = lock.generation is None and not pinned
         nearest = await self._find_nearest(resolved) if is_unknown else None
         if solve and lock.digest is None:
-            lock = await self._solve(resolved, selector, lock)
+            lock = await self._solve(resolved, selector, lock, prefers=not (request.rebuild or request.as_of))
         image = ImageFacts()
         if resolved.is_image:
             check_image(resolved.definition)
@@ -173,6 +176,7 @@ class Planner:
             differs_in_registry=lock.differs_in_registry,
             image=image,
             nearest=nearest,
+            changes=lock.changes,
         )
         return await self.estimates.complete(facts, resolved, request, lock.lock)
 
@@ -237,9 +241,11 @@ class Planner:
         return matching[-1]
 
     async def _solve(
-        self, resolved: TargetedDefinition, selector: EnvironmentSelector, looked_up: LockFacts
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, looked_up: LockFacts, *, prefers: bool
     ) -> LockFacts:
-        lock = await solve_lock(self._engines, create_solve_job(resolved, selector), Silent())
+        former = await find_former_lock(self._store.index, resolved) if prefers else None
+        job = create_solve_job(resolved, selector, former)
+        lock = await solve_lock(self._engines, job, Silent())
         digest = digest_lock(lock)
         return LockFacts(
             digest=digest,
@@ -248,6 +254,7 @@ class Planner:
             registry_unknown=looked_up.registry_unknown,
             links_unanswered=describe_unanswered(lock),
             unfit=looked_up.unfit,
+            changes=tuple(await list_moves(former, lock, resolved)) if former is not None else (),
         )
 
     async def _find_nearest(self, resolved: TargetedDefinition) -> Nearest | None:

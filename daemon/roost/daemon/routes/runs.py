@@ -20,6 +20,7 @@ from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.installers import refuse_installation
 from roost.daemon.launch.plan import LaunchPlan, plan_key
 from roost.daemon.launch.prepare import prefix_changes
+from roost.daemon.locks.former import note_use
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.daemon.routes.builds import FollowQuery, PageQuery, resolve_used
 from roost.daemon.runs.attach import upgrade_connection
@@ -66,6 +67,7 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     if launch is None:
         return Reply(response, 202)
     services.adoption.start(planned.facts.prefix)
+    await note_use(services.store.index, resolved)
     await _write_launch_plan(services, selector, resolved, planned, launch, token)
     return response
 

@@ -62,6 +62,10 @@ def plan_command(context: Context) -> int:
     return 0
 
 
+_MOST_CHANGES = 10
+"""Lines of changed packages; what is left is counted."""
+
+
 def _plan_lines(plan: Json) -> Iterator[str]:
     artifact = plan.get("artifact") or {}
     location = artifact.get("path") or artifact.get("reference")
@@ -73,6 +77,10 @@ def _plan_lines(plan: Json) -> Iterator[str]:
         estimates = [format_duration(step["seconds"])] if step.get("seconds") is not None else []
         estimates += [format_size(step["bytes"])] if step.get("bytes") is not None else []
         yield f"  step   {step['kind']}" + (f" ({', '.join(estimates)})" if estimates else "")
+    changes = plan.get("changes", [])
+    yield from (f"  change {change['text']}" for change in changes[:_MOST_CHANGES])
+    if len(changes) > _MOST_CHANGES:
+        yield f"  change and {len(changes) - _MOST_CHANGES} more"
     nearest = plan.get("nearest")
     if nearest is not None:
         origin = nearest.get("source") or nearest.get("name")

@@ -20,6 +20,7 @@ from roost.store.index.tables.locks import put_lock
 _GENERATION_COLUMNS = (
     "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest"
 )
+_OF_G = ", ".join(f"g.{column}" for column in _GENERATION_COLUMNS.split(", "))
 _SELECT_GENERATION = f"SELECT {_GENERATION_COLUMNS} FROM generations"
 
 
@@ -174,6 +175,33 @@ def find_current_generation(connection: sqlite3.Connection, definition_digest: s
     return _decode_generation(row) if row else None
 
 
+def find_last_of_path(connection: sqlite3.Connection, but: str, platform: str, source: str) -> Generation | None:
+    """Return the current generation of the definition that came last from the path ``source``, of those that have one
+    on ``platform`` and are not ``but``."""
+    row = connection.execute(
+        f"SELECT {_OF_G} FROM sightings AS s JOIN definitions AS d ON d.id = s.definition "
+        "JOIN generations AS g ON g.definition_digest = d.digest AND g.platform = ? AND g.current = 1 "
+        "WHERE s.source = ? AND d.digest <> ? ORDER BY s.id DESC LIMIT 1",
+        (platform, source, but),
+    ).fetchone()
+    return _decode_generation(row) if row else None
+
+
+def find_of_earlier_version(
+    connection: sqlite3.Connection, but: str, platform: str, name: str, version: int
+) -> Generation | None:
+    """Return the current generation of the latest version before ``version`` of the environment ``name``, of those that
+    have one on ``platform`` and are not the definition ``but``."""
+    row = connection.execute(
+        f"SELECT {_OF_G} FROM environments AS e JOIN versions AS v ON v.environment = e.id "
+        "JOIN bodies AS b ON b.id = v.body "
+        "JOIN generations AS g ON g.definition_digest = b.definition_digest AND g.platform = ? AND g.current = 1 "
+        "WHERE e.name = ? AND v.version < ? AND b.definition_digest <> ? ORDER BY v.version DESC LIMIT 1",
+        (platform, name, version, but),
+    ).fetchone()
+    return _decode_generation(row) if row else None
+
+
 def list_generations(connection: sqlite3.Connection, definition_digest: str) -> list[Generation]:
     """Return all generations of a definition, by platform and number."""
     rows = connection.execute(
@@ -199,6 +227,8 @@ class GenerationTable(Queries):
 
     find_current = Read(find_current_generation)
     find = Read(find_generation)
+    find_last_of_path = Read(find_last_of_path)
+    find_of_earlier_version = Read(find_of_earlier_version)
     list_by_definition = Read(list_generations)
     list_by_lock = Read(list_generations_of_lock)
     add = Write(add_generation)
