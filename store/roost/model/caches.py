@@ -48,6 +48,11 @@ class CachedFile(msgspec.Struct, frozen=True, kw_only=True):
     stamp: int
     """mtime in ns when it was measured."""
     last_used: str
+    files: int | None = None
+    """``None`` if they were not counted."""
+    sources: int | None = None
+    """Python sources among them."""
+    source_bytes: int | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

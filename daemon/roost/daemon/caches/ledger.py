@@ -20,7 +20,7 @@ from roost.daemon.caches.shelves import FoundItem, find_key, is_answers, list_it
 from roost.model.caches import CachedFile
 from roost.model.errors import CodedError
 from roost.store.clock import utc_now
-from roost.store.disk.file_ops import measure_tree
+from roost.store.disk.file_ops import count_tree
 from roost.store.disk.layout import Layout
 from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
@@ -137,12 +137,11 @@ def _measure_rows(layout: Layout, rows: Sequence[CachedFile], stops: Callable[[]
         if stops():
             break
         try:
-            size, _ = measure_tree(os.path.join(layout.root, row.id), stops)
+            figures = count_tree(os.path.join(layout.root, row.id), stops)
         except InterruptedError:
             break
         except OSError:
             continue
-        measured.append(
-            CachedFile(id=row.id, kind=row.kind, key=row.key, bytes=size, stamp=row.stamp, last_used=row.last_used)
-        )
+        counts = {"files": figures.files, "sources": figures.sources, "source_bytes": figures.source_bytes}
+        measured.append(msgspec.structs.replace(row, bytes=figures.total, **counts))
     return measured

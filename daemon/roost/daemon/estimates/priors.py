@@ -18,11 +18,11 @@ PRIORS: Mapping[str, Mapping[str, float]] = {
     "solve": {FIXED: 0.5, "specs": 0.02},
     "lock-pip": {FIXED: 0.4, "specs": 0.03},
     "build-wheels": {FIXED: 0.2, "sources": 3.0},
-    "link": {FIXED: 0.25, "packages": 0.004, "files": 4e-5, "fetched": 0.02, "channel": 4e-8},
-    "pip": {FIXED: 0.2, "packages": 0.004, "files": 5e-5, "fetched": 0.03, "index": 5e-8},
-    "bytecode": {FIXED: 0.08, "compiled": 0.004, "linked": 4e-5},
+    "link": {FIXED: 0.25, "packages": 0.004, "files": 4e-5, "unseen": 1e-8, "fetched": 0.02, "channel": 4e-8},
+    "pip": {FIXED: 0.2, "packages": 0.004, "files": 5e-5, "unseen": 1e-8, "fetched": 0.03, "index": 5e-8},
+    "bytecode": {FIXED: 0.08, "compiled": 5e-4, "compiled_bytes": 4e-7, "unseen": 2e-6, "linked": 4e-5},
     "scripts": {FIXED: 0.2},
-    "publish": {FIXED: 0.1, "packages": 0.002, "files": 5e-5},
+    "publish": {FIXED: 0.1, "packages": 0.002, "files": 5e-5, "unseen": 1e-8},
     "base": {FIXED: 1.0},
     "docker-steps": {FIXED: 30.0},
     "layers": {FIXED: 0.3, "packages": 0.01, "bytes": 1e-7},
@@ -31,4 +31,5 @@ PRIORS: Mapping[str, Mapping[str, float]] = {
     "push": {FIXED: 0.5, "bytes": 4e-8},
     TOTAL: {FIXED: 0.05, "steps": 1.0},
 }
-"""Step to its amounts of work, each with its seconds for one unit: bytes, files, packages."""
+"""Step to its amounts of work, each with its seconds for one unit: bytes, files, packages. ``unseen`` are the bytes of
+packages, packed, that were never unpacked here: how many files they have is not known."""

@@ -15,11 +15,11 @@ from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel, sum_si
 from roost.store.index.cache_keys import conda_key, wheel_key
 
 _BYTES_PER_FILE = 12_000
-"""Bytes on the disk for each file of a package, if only those are known."""
-_UNPACKING = 3.5
-"""Bytes on the disk for each byte of a package's file, if only that is known."""
-_SOURCE_SHARE = 0.6
-"""Part of the files of a package for any platform that is Python source."""
+"""Bytes on the disk for each file of a package, if only those are known: an older version measured it."""
+_SOURCE_SHARE = 0.2
+"""Part of a package for one platform that is Python source, if it was never unpacked here; and of what one for any
+platform has beyond ``_LARGE`` bytes, which is data most often."""
+_LARGE = 1_000_000
 _FOLDERS = ("packages/conda/archives", "wheels/fetched", "wheels/built", "wheels/given")
 """Where packages are as files, each in a folder of its sha256, relative to the root."""
 
@@ -31,15 +31,15 @@ class LockWork(msgspec.Struct, frozen=True, kw_only=True):
     download_bytes: int
     """What is in no cache."""
     files: int
-    """Files of all packages, as far as they are known or can be judged by sizes."""
+    """Files of the packages that were unpacked here before."""
     packages: int
 
 
 class _Contents(msgspec.Struct, frozen=True):
     """What is known to be in the caches."""
 
-    unpacked: Mapping[str, int | None]
-    """Key to bytes on the disk."""
+    unpacked: Mapping[str, CachedFile]
+    """By key."""
     stored: frozenset[str]
     """sha256 of packages that are there as files."""
     compiled: frozenset[str]
@@ -74,21 +74,22 @@ def prefix_work(lock: Lock, cached: Iterable[CachedFile]) -> LockWork:
     missing = [each for each in wheels if _needs_download(each, contents)]
     built = [each for each in wheels if not each.sha256 and each.source is not None]
     steps = []
-    conda_files = sum(_count_files(_conda_key(each), each.size, contents) for each in lock.conda)
-    wheel_files = sum(_count_files(_wheel_key(each), each.size, contents) for each in wheels)
+    conda_files, conda_unseen = _count_files([(_conda_key(each), each.size) for each in lock.conda], contents)
+    wheel_files, wheel_unseen = _count_files([(_wheel_key(each), each.size) for each in wheels], contents)
     if lock.conda:
-        amounts = {"packages": len(lock.conda), "files": conda_files, "fetched": len(fetched), "channel": _sum(fetched)}
+        amounts = {"packages": len(lock.conda), "files": conda_files, "unseen": conda_unseen}
+        amounts |= {"fetched": len(fetched), "channel": _sum(fetched)}
         steps.append(StepWork(step="link", amounts=amounts))
     if built:
         steps.append(StepWork(step="build-wheels", amounts={"sources": len(built)}))
     if lock.wheels:
-        amounts = {"packages": len(lock.wheels), "files": wheel_files, "fetched": len(missing), "index": _sum(missing)}
+        amounts = {"packages": len(lock.wheels), "files": wheel_files, "unseen": wheel_unseen}
+        amounts |= {"fetched": len(missing), "index": _sum(missing)}
         steps.append(StepWork(step="pip", amounts=amounts))
-    noarch = [each for each in lock.conda if each.record.get("noarch") == "python"]
-    compiled, linked = _count_sources(noarch, wheels, contents)
-    steps.append(StepWork(step="bytecode", amounts={"compiled": compiled, "linked": linked}))
+    steps.append(StepWork(step="bytecode", amounts=_count_sources(lock, wheels, contents)))
     count = len(lock.conda) + len(lock.wheels)
-    steps.append(StepWork(step="publish", amounts={"packages": count, "files": conda_files + wheel_files}))
+    amounts = {"packages": count, "files": conda_files + wheel_files, "unseen": conda_unseen + wheel_unseen}
+    steps.append(StepWork(step="publish", amounts=amounts))
     return LockWork(
         steps=tuple(steps),
         download_bytes=_sum(fetched) + _sum(missing),
@@ -126,7 +127,7 @@ def _digest(text: str) -> str:
 
 
 def _read_contents(lock: Lock, cached: Iterable[CachedFile]) -> _Contents:
-    unpacked: dict[str, int | None] = {}
+    unpacked: dict[str, CachedFile] = {}
     stored, compiled = set(), set()
     tag = _find_python_tag(lock)
     for each in cached:
@@ -137,7 +138,7 @@ def _read_contents(lock: Lock, cached: Iterable[CachedFile]) -> _Contents:
         elif re.fullmatch(r"[0-9a-f]{64}", name):
             stored.add(name)
         else:
-            unpacked[each.key] = each.bytes
+            unpacked[each.key] = each
     return _Contents(unpacked, frozenset(stored), frozenset(compiled))
 
 
@@ -159,26 +160,38 @@ def _needs_download(wheel: Wheel, contents: _Contents) -> bool:
     return _wheel_key(wheel) not in contents.unpacked and wheel.sha256 not in contents.stored
 
 
-def _count_files(key: str, size: int, contents: _Contents) -> int:
-    bytes_on_disk = contents.unpacked.get(key)
-    return 1 + round((bytes_on_disk if bytes_on_disk is not None else size * _UNPACKING) / _BYTES_PER_FILE)
-
-
-def _count_sources(noarch: Sequence[CondaPackage], wheels: Sequence[Wheel], contents: _Contents) -> tuple[int, int]:
-    """Return how many sources have to be compiled, and of how many the byte-code is linked."""
-    counts = [(each.sha256, _count_files(_conda_key(each), each.size, contents)) for each in noarch]
-    counts += [
-        (each.sha256, _count_files(_wheel_key(each), each.size, contents))
-        for each in wheels
-        if each.file_name.endswith("-none-any.whl") or not each.file_name
-    ]
-    compiled = linked = 0.0
-    for sha256, files in counts:
-        if sha256 in contents.compiled:
-            linked += files * _SOURCE_SHARE
+def _count_files(packages: Iterable[tuple[str, int]], contents: _Contents) -> tuple[int, int]:
+    """Return how many files ``packages`` (key, bytes packed) have, and the bytes of those that were never counted."""
+    files = unseen = 0
+    for key, size in packages:
+        known = contents.unpacked.get(key)
+        if known is not None and known.files is not None:
+            files += known.files
+        elif known is not None and known.bytes is not None:
+            files += 1 + known.bytes // _BYTES_PER_FILE
         else:
-            compiled += files * _SOURCE_SHARE
-    return round(compiled), round(linked)
+            unseen += size
+    return files, unseen
+
+
+def _count_sources(lock: Lock, wheels: Sequence[Wheel], contents: _Contents) -> dict[str, float]:
+    """Return the work of byte-code: sources to compile, and those whose byte-code is kept and linked."""
+    noarch = [each for each in lock.conda if each.record.get("noarch") == "python"]
+    packages = [(each.sha256, _conda_key(each), float(each.size)) for each in noarch]
+    for wheel in wheels:
+        share = 1.0 if wheel.file_name.endswith("-any.whl") else _SOURCE_SHARE
+        packages.append((wheel.sha256, _wheel_key(wheel), wheel.size * share))
+    found = {"compiled": 0.0, "compiled_bytes": 0.0, "unseen": 0.0, "linked": 0.0}
+    for sha256, key, size in packages:
+        known = contents.unpacked.get(key)
+        if sha256 in contents.compiled:
+            found["linked"] += (known.sources if known is not None else None) or 1
+        elif known is not None and known.sources is not None:
+            found["compiled"] += known.sources
+            found["compiled_bytes"] += known.source_bytes or 0
+        else:
+            found["unseen"] += min(size, _LARGE + (size - _LARGE) * _SOURCE_SHARE)
+    return found
 
 
 def _conda_key(package: CondaPackage) -> str:

@@ -156,9 +156,29 @@ def _make_writable(path: str) -> None:
             os.chmod(folder, 0o700)
 
 
+class TreeFigures(NamedTuple):
+    """What is in a file or a tree. Each inode counts its bytes once."""
+
+    total: int
+    """Allocated bytes."""
+    shared: int
+    """Those of inodes that names outside the tree link to as well."""
+    files: int
+    """Names of everything but folders."""
+    sources: int
+    """Names of Python sources."""
+    source_bytes: int
+    """Their length."""
+
+
 def measure_tree(path: str, stops: Callable[[], bool] = lambda: False) -> tuple[int, int]:
-    """Return ``(total, shared)`` of a file or a tree in allocated bytes. Each inode counts once; ``shared`` are the
-    bytes of inodes that names outside the tree link to as well.
+    """Return ``(total, shared)`` of a file or a tree in allocated bytes. Raises what ``count_tree`` raises."""
+    figures = count_tree(path, stops)
+    return figures.total, figures.shared
+
+
+def count_tree(path: str, stops: Callable[[], bool] = lambda: False) -> TreeFigures:
+    """Return what is in a file or a tree.
 
     Raises:
         InterruptedError: ``stops``, which is asked for every folder, returned true.
@@ -168,7 +188,8 @@ def measure_tree(path: str, stops: Callable[[], bool] = lambda: False) -> tuple[
     root = os.lstat(path)
     total = root.st_blocks * 512
     if not stat.S_ISDIR(root.st_mode):
-        return total, total if root.st_nlink > 1 else 0
+        return TreeFigures(total, total if root.st_nlink > 1 else 0, 1, 0, 0)
+    files = sources = source_bytes = 0
     pending = [path]
     while pending:
         if stops():
@@ -178,13 +199,19 @@ def measure_tree(path: str, stops: Callable[[], bool] = lambda: False) -> tuple[
                 status = entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)
-                if status.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+                    total += status.st_blocks * 512
+                    continue
+                files += 1
+                if entry.name.endswith(".py"):
+                    sources += 1
+                    source_bytes += status.st_size
+                if status.st_nlink > 1:
                     inside.setdefault(status.st_ino, [0, status.st_nlink, status.st_blocks * 512])[0] += 1
                 else:
                     total += status.st_blocks * 512
     linked = sum(size for _, _, size in inside.values())
     shared = sum(size for names, links, size in inside.values() if links > names)
-    return total + linked, shared
+    return TreeFigures(total + linked, shared, files, sources, source_bytes)
 
 
 class DiskSpace(NamedTuple):

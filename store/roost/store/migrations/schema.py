@@ -120,6 +120,11 @@ _EIGHTH = """
 -- takes.
 ALTER TABLE durations ADD COLUMN amounts TEXT;
 ALTER TABLE durations ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+-- How many files are in what is cached, and how many of them are Python sources, with their bytes; null if that was
+-- measured by an older version.
+ALTER TABLE cached_files ADD COLUMN files INTEGER;
+ALTER TABLE cached_files ADD COLUMN sources INTEGER;
+ALTER TABLE cached_files ADD COLUMN source_bytes INTEGER;
 """
 
 MIGRATIONS: dict[int, str] = {

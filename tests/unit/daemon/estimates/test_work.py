@@ -25,8 +25,8 @@ WHEEL = Wheel(name="idna", version="3.7", file_name="idna-3.7-py3-none-any.whl",
 LOCK = Lock(platform="linux-64", provider=CondaPython(), conda=(PYTHON, PURE), wheels=(WHEEL,))
 
 
-def row(item_id: str, kind: CacheKind, key: str = "", size: int | None = None) -> CachedFile:
-    return CachedFile(id=item_id, kind=kind, key=key, bytes=size, stamp=1, last_used="2026")
+def row(item_id: str, kind: CacheKind, key: str = "", size: int | None = None, **counts: int) -> CachedFile:
+    return CachedFile(id=item_id, kind=kind, key=key, bytes=size, stamp=1, last_used="2026", **counts)
 
 
 def amounts(lock: Lock, *cached: CachedFile) -> dict[str, dict[str, float]]:
@@ -38,7 +38,8 @@ def test_with_empty_caches_everything_is_downloaded_and_compiled() -> None:
     found = amounts(LOCK)
     assert (found["link"]["channel"], found["link"]["fetched"]) == (201_000, 2)
     assert (found["pip"]["index"], found["pip"]["fetched"]) == (50, 1)
-    assert found["bytecode"]["compiled"] > 0 == found["bytecode"]["linked"]
+    assert found["bytecode"] == {"compiled": 0, "compiled_bytes": 0, "unseen": 200_050, "linked": 0}
+    assert (found["link"]["files"], found["link"]["unseen"]) == (0, 201_000)
 
 
 def test_what_is_unpacked_or_there_as_a_file_is_not_downloaded() -> None:
@@ -53,19 +54,22 @@ def test_what_is_unpacked_or_there_as_a_file_is_not_downloaded() -> None:
     assert prefix_work(LOCK, [unpacked, archive, fetched]).download_bytes == 0
 
 
-def test_sizes_on_the_disk_say_how_many_files_there_are_about() -> None:
-    few = row("p", "package", "conda:python-3.11.9-h_0", 12_000)
-    many = row("p", "package", "conda:python-3.11.9-h_0", 12_000_000)
-    assert amounts(LOCK, many)["link"]["files"] > amounts(LOCK, few)["link"]["files"] + 900
+def test_files_count_as_they_were_when_they_were_unpacked() -> None:
+    counted = row("p", "package", "conda:python-3.11.9-h_0", 90_000, files=70)
+    older = row("p", "package", "conda:python-3.11.9-h_0", 120_000)
+    assert (amounts(LOCK, counted)["link"]["files"], amounts(LOCK, counted)["link"]["unseen"]) == (70, 200_000)
+    assert (amounts(LOCK, older)["link"]["files"], amounts(LOCK, older)["link"]["unseen"]) == (11, 200_000)
 
 
 def test_byte_code_counts_for_its_python_only() -> None:
+    pure = row("q", "package", "conda:pure-1.0-py_0", 90_000, files=40, sources=30, source_bytes=60_000)
+
     def kept(tag: str) -> CachedFile:
         return row(f"packages/bytecode/{B}-{tag}", "bytecode", f"sha256:{B}")
 
-    other, own = amounts(LOCK, kept("cpython-312-aa")), amounts(LOCK, kept("cpython-311-aa"))
-    assert other["bytecode"]["linked"] == 0 < own["bytecode"]["linked"]
-    assert own["bytecode"]["compiled"] < other["bytecode"]["compiled"]
+    other, own = amounts(LOCK, pure, kept("cpython-312-aa")), amounts(LOCK, pure, kept("cpython-311-aa"))
+    assert other["bytecode"] == {"compiled": 30, "compiled_bytes": 60_000, "unseen": 50, "linked": 0}
+    assert own["bytecode"] == {"compiled": 0, "compiled_bytes": 0, "unseen": 50, "linked": 30}
 
 
 def test_given_wheels_are_not_downloaded_and_sources_are_built() -> None:

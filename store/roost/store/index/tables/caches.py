@@ -20,9 +20,11 @@ from roost.store.clock import utc_now
 from roost.store.index.queries import Queries, Read, Scan, Write
 
 _PUT_FILE = """
-    INSERT INTO cached_files (id, kind, key, bytes, stamp, last_used) VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO cached_files (id, kind, key, bytes, stamp, last_used, files, sources, source_bytes)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
-        kind = excluded.kind, key = excluded.key, bytes = excluded.bytes, stamp = excluded.stamp, cached = 1
+        kind = excluded.kind, key = excluded.key, bytes = excluded.bytes, stamp = excluded.stamp, cached = 1,
+        files = excluded.files, sources = excluded.sources, source_bytes = excluded.source_bytes
 """
 _DIGEST = re.compile(rb"sha256:([0-9a-f]{64})")
 _MOST_VALUES = 500
@@ -34,7 +36,21 @@ _LINKED_KINDS: tuple[CacheKind, ...] = ("package", "wheel", "bytecode")
 def put_cached_files(connection: sqlite3.Connection, files: Iterable[CachedFile]) -> None:
     """Store rows; one of the same id is replaced, except for its last use."""
     connection.executemany(
-        _PUT_FILE, [(each.id, each.kind, each.key, each.bytes, each.stamp, each.last_used) for each in files]
+        _PUT_FILE,
+        [
+            (
+                each.id,
+                each.kind,
+                each.key,
+                each.bytes,
+                each.stamp,
+                each.last_used,
+                each.files,
+                each.sources,
+                each.source_bytes,
+            )
+            for each in files
+        ],
     )
 
 
@@ -137,6 +153,9 @@ def find_cached_files(connection: sqlite3.Connection, keys: Sequence[str], ids: 
                     bytes=row["bytes"],
                     stamp=row["stamp"],
                     last_used=row["last_used"],
+                    files=row["files"],
+                    sources=row["sources"],
+                    source_bytes=row["source_bytes"],
                 )
                 for row in rows
             ]
