@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
+from packaging.requirements import Requirement
 from tests.support.conda_tools import close_workers, engine, solve
 from tests.support.fake_python import write_fake_python
 from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
@@ -860,3 +861,18 @@ async def test_what_had_to_be_built_is_preferred_too(bench: Bench) -> None:
         bench.index.add("built", sdist_bytes("built", version, str(bench.trace)))
     locked = await bench.lock("built", allow_builds=True, preferences={"built": "1.0"})
     assert [(wheel.name, wheel.version, wheel.kind) for wheel in locked.wheels] == [("built", "1.0", "built")]
+
+
+async def test_a_new_package_moves_exactly_what_does_not_fit_it(bench: Bench) -> None:
+    former = {"one": "1", "two": "2", "three": "3"}
+    for name in former:
+        for version in ("1", "2", "3", "4"):
+            bench.index.wheel(name, version)
+    needs = [(), ("one>=2",), ("one<=1", "two>2"), ("one", "two", "three"), ("one>=2", "two!=2", "three<3")]
+    for number, lines in enumerate(needs):
+        bench.index.wheel(f"new{number}", "1", *lines)
+        locked = await bench.lock(*former, f"new{number}", preferences=former)
+        requirements = {parsed.name: parsed for parsed in map(Requirement, lines)}
+        moved = {wheel.name for wheel in locked.wheels if former.get(wheel.name, wheel.version) != wheel.version}
+        unfit = {name for name, r in requirements.items() if not r.specifier.contains(former[name])}
+        assert moved == unfit, lines

@@ -210,3 +210,35 @@ def test_a_wheel_that_was_built_travels_with_its_lock(machine: Machine, pip_inde
     runs = trace.read_text()
     assert second.json("build")["build"]["lock_digest"] == built["lock_digest"]
     assert trace.read_text() == runs, "nothing was built again"
+
+
+def test_a_lock_that_an_edit_made_is_everybody_s_though_it_is_not_the_newest(
+    machine: Machine, pip_index: PipIndex
+) -> None:
+    (python,) = need_pythons(1)
+    first, second = machine(python), machine(python)
+    first.ok("build")
+    pip_index.wheel("greet", "2.0", "leaf")
+    pip_index.wheel("more", "1.0")
+    for each in (first, second):
+        each.write("pyproject.toml", PROJECT.replace('"greet"', '"greet", "more"'))
+    edited = first.json("build")["build"]
+    assert [each["text"] for each in edited["changes"]] == ["+ more 1.0"]
+    assert "lock-pushed" in codes(edited["reasons"]), edited["reasons"]
+    taken = second.json("build")["build"]
+    assert (taken["lock_digest"], taken["changes"]) == (edited["lock_digest"], [])
+    assert second.ok("exec", "--", "python", "-c", VALUE).split()[0] == "1.0"
+
+
+def test_another_machine_s_lock_comes_before_what_was_here(machine: Machine, pip_index: PipIndex) -> None:
+    (python,) = need_pythons(1)
+    first, second = machine(python), machine(python)
+    second.ok("build")
+    pip_index.wheel("greet", "2.0", "leaf")
+    pip_index.wheel("more", "1.0")
+    for each in (first, second):
+        each.write("pyproject.toml", PROJECT.replace('"greet"', '"greet", "more"'))
+    solved = first.json("build")["build"]
+    taken = second.json("build")["build"]
+    assert taken["lock_digest"] == solved["lock_digest"]
+    assert [each["text"] for each in taken["changes"]] == ["~ greet 1.0 -> 2.0", "+ more 1.0"]

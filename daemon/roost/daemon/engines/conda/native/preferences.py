@@ -13,7 +13,7 @@ from rattler import Channel, Gateway, MatchSpec, RepoDataRecord, Subdir
 from roost.model.locks.preferences import ListedPackage, PreferredPackage, choose_listed
 
 Listed = Mapping[str, Sequence[RepoDataRecord]]
-"""By name, what the first channel that has the package lists."""
+"""By name, the records of the preferred version in the first channel that has the package at all."""
 
 
 async def list_preferred(
@@ -23,15 +23,15 @@ async def list_preferred(
     subdir: str,
     specs: Sequence[MatchSpec],
 ) -> Listed:
-    """Return what ``channels`` list under the names of ``preferred``.
+    """Return what ``channels`` list under the names and versions of ``preferred``.
 
     A package for which a spec names a channel has the records of all channels: the spec decides among them.
     """
-    names = [package.name for package in preferred]
+    versions = {package.name: package.version for package in preferred}
     by_channel = await gateway.query(
         [Channel(url) for url in channels],
         [Subdir(subdir), Subdir("noarch")],
-        names,
+        list(versions),
         recursive=False,
         channel_relations="disabled",
     )
@@ -39,13 +39,16 @@ async def list_preferred(
     listed: dict[str, list[RepoDataRecord]] = {}
     for records in by_channel:
         found: dict[str, list[RepoDataRecord]] = {}
-        for record in records:
-            found.setdefault(record.name.normalized, []).append(record)
-        for name, all_of in found.items():
+        for record in records:  # tens of thousands in a large channel: the name of the file is all that is looked at
+            name, version, _ = record.file_name.rsplit("-", 2)
+            same_version = found.setdefault(name, [])
+            if versions.get(name) == version:
+                same_version.append(record)
+        for name, fitting in found.items():
             if name in assigned:
-                listed.setdefault(name, []).extend(all_of)
+                listed.setdefault(name, []).extend(fitting)
             else:
-                listed.setdefault(name, all_of)
+                listed.setdefault(name, fitting)
     return listed
 
 
