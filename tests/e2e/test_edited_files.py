@@ -90,3 +90,22 @@ def test_pip_packages_and_versions_of_an_environment_stay_too(roost: Roost, pip_
     result = roost.json("build")["build"]
     assert changed(result) == ["~ left 1.0 -> 2.0", "+ needs 1.0", "+ right 1.0"]
     assert [each["asked"] for each in result["changes"]] == [False, True, True]
+
+
+def test_both_parts_of_a_mixed_file_stay_and_a_package_changes_sides_at_its_version(
+    conda_roost: Roost, pip_index: PipIndex
+) -> None:
+    roost = conda_roost
+    for name, older, newer in (("left", "1.0", "2.0"), ("numpy", "1.26.4", "2.1.3")):
+        pip_index.wheel(name, older)
+        pip_index.wheel(name, newer)
+    write_yml(roost, "python=3.11", "numpy=1.26", pip=("left==1.0",))
+    built = roost.json("build")["build"]
+    write_yml(roost, "python=3.11", "numpy", pip=("left",))
+    same = roost.json(*SOLVED)
+    assert (same["lock_digest"], changed(same["plans"][0])) == (built["lock_digest"], [])
+    write_yml(roost, "python=3.11", pip=("left", "numpy"))
+    moves = roost.json(*SOLVED)["plans"][0]["changes"]
+    (numpy,) = (each for each in moves if each["name"] == "numpy")
+    assert numpy["text"] == "~ numpy 1.26.4 -> 1.26.4, from pip in place of conda"
+    assert {each["change"] for each in moves if each["name"] != "numpy"} <= {"removed"}, "what only numpy needed"
