@@ -1,12 +1,14 @@
-"""Hot path of ``roost run -t docker``: start a container without the imports of the command line.
+"""Hot path of ``roost run``: supervise a command of a ready prefix, or attach to a container, without the imports of
+the command line.
 
-This process has nothing to load while the engine creates the container. Whatever is out of the ordinary is left to the
+Whatever is out of the ordinary is left to the
 command line before anything is recorded; a failure after the run was recorded is reported here, in the same words.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
 from roost.client import paths
 from roost.client.caller import HEADER, caller_header, find_word_values
@@ -28,18 +30,20 @@ def attempt_run(arguments: Sequence[str]) -> int | None:
     request = _parse_run(arguments)
     if request is None:
         return None
-    field, value, command, quiet = request
-    if find_word_values(command):
+    field, value, target, command, quiet = request
+    if find_word_values(command) or not _is_text(field, value, *command, os.environ.get("PYTHONPATH", "")):
         return None
-    terminal = attach.current_terminal()
+    terminal = attach.current_terminal() if target != "local" else None
     try:
-        answer = _request_run(field, value, command, terminal)
+        answer = _request_run(field, value, target, command, terminal)
     except FileNotFoundError:  # the working folder no longer exists; the command line reports it
         return None
-    if not answer or not answer.get("attach"):
+    if not answer or not answer.get("run"):
         return None
-    if not quiet and (answer.get("warnings") or answer["source"]["path"]):
+    if not quiet:
         _print_notes(answer)
+    if not answer.get("attach"):
+        return _supervise(answer, command)
     try:
         return attach.attach(paths.socket_path(), answer["run"]["id"], at_terminal=terminal is not None)
     except (attach.AttachmentLostError, attach.AttachRefusedError) as error:
@@ -50,10 +54,41 @@ def attempt_run(arguments: Sequence[str]) -> int | None:
         return lost_output_status(error, launching=True)
 
 
-def _parse_run(arguments: Sequence[str]) -> tuple[str, str, Sequence[str], bool] | None:
-    """Parse ``-q``, ``-t docker``, at most one option that selects an environment, and the command.
+def _is_text(*words: str) -> bool:
+    """Return whether the bytes of all words are UTF-8, which a request carries unchanged."""
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
-    Return (field of the selector, value, command, quiet); ``None`` for anything else.
+
+def _supervise(answer: dict[str, Any], command: Sequence[str]) -> int | None:
+    """Run the command to its end. Return ``None`` if the prefix was removed: the command line requests another run."""
+    from roost.client.launch import activate
+    from roost.client.launch.supervise import Supervisor
+
+    specification = {
+        "command": command,
+        "cwd": answer["run"]["cwd"],
+        "launch": answer["launch"],
+        "environ": dict(os.environ),
+        "variables": {},
+        "socket": paths.socket_path(),
+        "run_id": answer["run"]["id"],
+    }
+    supervisor = Supervisor(answer["folder"], specification)
+    try:
+        return supervisor.run()
+    except activate.LeaseGoneError:
+        supervisor.report_end("failed", 125)
+        return None
+
+
+def _parse_run(arguments: Sequence[str]) -> tuple[str, str, str, Sequence[str], bool] | None:
+    """Parse ``-q``, ``-t local`` or ``-t docker``, at most one option that selects an environment, and the command.
+
+    Return (field of the selector, value, target, command, quiet); ``None`` for anything else.
     """
     words = list(arguments)
     field = value = target = ""
@@ -70,13 +105,13 @@ def _parse_run(arguments: Sequence[str]) -> tuple[str, str, Sequence[str], bool]
             return None
     if words and words[0] == "--":
         del words[0]
-    # Without -t an image runs in docker; which target anything else runs on, only the daemon knows.
-    in_docker = target == "docker" or (not target and field == "image")
-    return (field, value, words, quiet) if in_docker and words and words[0] else None
+    target = target or "auto"
+    known = target in ("auto", "local", "docker")
+    return (field, value, target, words, quiet) if known and words and words[0] else None
 
 
 def _request_run(
-    field: str, value: str, command: Sequence[str], terminal: dict[str, Any] | None
+    field: str, value: str, target: str, command: Sequence[str], terminal: dict[str, Any] | None
 ) -> dict[str, Any] | None:
     """Return the ``wire.RunResponse`` as JSON. Raises: FileNotFoundError if there is no working folder."""
     import _json
@@ -87,7 +122,9 @@ def _request_run(
     selector = f'"cwd":{quote(os.getcwd())},"command":[{words}]'
     if field:
         selector += f',"{field}":{quote(value)}'
-    body = f'"what":{{{selector}}},"command":[{words}],"target":"docker"'
+    body = f'"what":{{{selector}}},"command":[{words}],"target":"{target}"'
+    if python_path := os.environ.get("PYTHONPATH"):
+        body += f',"python_path":{quote(python_path)}'
     if terminal:
         size = f'"rows":{terminal["rows"]},"columns":{terminal["columns"]}'
         body += f',"terminal":{{"kind":{quote(terminal["kind"])},{size}}}'
@@ -97,6 +134,18 @@ def _request_run(
 
 
 def _print_notes(answer: dict[str, Any]) -> None:
+    """Print which file was chosen, and warnings, as ``Console`` does, which is imported if there is more to it."""
+    source = answer["source"]
+    path, form = source.get("path"), source.get("format")
+    if not answer.get("warnings"):
+        if not path or form == "run":
+            return
+        relative = os.path.relpath(path)
+        text = f"{path if relative.startswith('..') else relative} ({form})"
+        if text.isascii() and text.isprintable():
+            sys.stderr.write(f"roost: using {text}\n")
+            sys.stderr.flush()
+            return
     from roost.client.terminal.console import Console
 
     console = Console()

@@ -11,24 +11,23 @@ A detached run has its specification as JSON on standard input. It has ``command
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import json
 import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any
 
-from roost.client.errors import ClientError
-from roost.client.launch import activate
-from roost.client.transport.connection import Daemon
+from roost.client import paths
+from roost.client.launch import activate, hot
 
-TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing itself costs as much as a request does
+    from _socket import socket
+    from collections.abc import Mapping, Sequence
+    from typing import IO, Any
+
+TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT")
 """The terminal sends these to every process of its foreground group, the command included."""
-FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *TERMINAL_SIGNALS)
+FORWARDED_SIGNALS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", *TERMINAL_SIGNALS)
 
 
 class Supervisor:
@@ -37,8 +36,10 @@ class Supervisor:
     def __init__(self, folder: str, spec: Mapping[str, Any]) -> None:
         self._folder = folder
         self._spec = spec
-        self._process: subprocess.Popen[bytes] | None = None
+        self._pid = 0
+        """Of the command while it runs; 0 before and after, so that no other process of that number is signalled."""
         self._early_signals: list[int] = []
+        self._terminal_signals: tuple[int, ...] = ()
 
     def run(self, output: IO[bytes] | None = None) -> int:
         """Run the command to its end and return its status as a shell reports it.
@@ -48,45 +49,75 @@ class Supervisor:
         """
         lock = _lock_file(os.path.join(self._folder, "lock"))
         lease = activate.hold_lease(self._spec["launch"]["lease"])
-        _write_durably(os.path.join(self._folder, "pid"), f"{os.getpid()} {_start_ticks()}")
-        self._notify_daemon({"state": "running", "pid": os.getpid()})
-        inherited = [descriptor for descriptor in (lock, lease) if descriptor is not None]
+        # Not synced: no process outlives a power loss.
+        _replace_file(os.path.join(self._folder, "pid"), f"{os.getpid()} {_start_ticks()}", durably=False)
+        # The daemon writes this while the command starts. Its answer is read before the end is sent: in the other order
+        # the end could be recorded first.
+        began = self._send_report(f'{{"state":"running","pid":{os.getpid()}}}')
         os.set_inheritable(lock, True)
         try:
-            with self._forward_signals(), self._bound_output(output):
-                status = self._run_command(output)
+            status = self._run_bounded(output)
         finally:
-            for descriptor in inherited[1:]:
-                os.close(descriptor)
+            if lease is not None:
+                os.close(lease)
         ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        _write_durably(os.path.join(self._folder, "exit"), json.dumps({"exit_status": status, "ended": ended}))
-        self._notify_daemon({"state": "succeeded" if status == 0 else "failed", "exit_status": status})
+        end = f'{{"exit_status": {status}, "ended": "{ended}"}}'
+        _replace_file(os.path.join(self._folder, "exit"), end, durably=True)
+        if _await_answer(began):
+            self.report_end("succeeded" if status == 0 else "failed", status)
         os.close(lock)
         return status
 
-    def _bound_output(self, output: IO[bytes] | None) -> contextlib.AbstractContextManager[object]:
-        """Return what keeps the output of a detached run below its bound while the command runs."""
+    def report_end(self, state: str, status: int) -> None:
+        """Report how the run ended. A daemon that is away, or does not answer, reads it from the folder when it is
+        back."""
+        _await_answer(self._send_report(f'{{"state":"{state}","exit_status":{status}}}'))
+
+    def _run_bounded(self, output: IO[bytes] | None) -> int:
+        """Run the command; the output of a detached run stays below its bound meanwhile."""
         limit = self._spec.get("output_bytes")
         if output is None or not limit:
-            return contextlib.nullcontext()
+            return self._run_forwarding(output)
         from roost.wire.run_output import OutputWatch  # commands in the foreground have no use for it
 
-        return OutputWatch(self._folder, limit)
+        with OutputWatch(self._folder, limit):
+            return self._run_forwarding(output)
 
-    def _run_command(self, output: IO[bytes] | None) -> int:
+    def _run_forwarding(self, output: IO[bytes] | None) -> int:
+        """Run the command and forward signals. One that this process ignores stays ignored, for the command too."""
+        import _signal  # type: ignore[import-not-found]  # the C module: `signal` costs its enums
+
+        self._terminal_signals = tuple(getattr(_signal, name) for name in TERMINAL_SIGNALS)
+        former = {}
+        for name in FORWARDED_SIGNALS:
+            number = getattr(_signal, name)
+            if _signal.getsignal(number) != _signal.SIG_IGN:
+                former[number] = _signal.signal(number, self._forward)
         try:
-            self._process = self._start_process(output)
+            # Python ignores these; the command gets what the system begins with.
+            return self._run_command(output, [_signal.SIGPIPE, _signal.SIGXFSZ])
+        finally:
+            for number, handler in former.items():
+                _signal.signal(number, handler if handler is not None else _signal.SIG_DFL)
+
+    def _run_command(self, output: IO[bytes] | None, default_signals: list[int]) -> int:
+        try:
+            self._pid = self._start_process(output, default_signals)
         except activate.CommandError as error:
-            (output or sys.stderr.buffer).write(error.format().encode())
+            _write_note(error.format(), output)
             return error.status
         for number in self._early_signals:
-            self._process.send_signal(number)
-        status = self._process.wait()
+            os.kill(self._pid, number)
+        pid = self._pid
+        if hasattr(os, "waitid"):  # its number is its own until it is reaped below
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        self._pid = 0
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         return status if status >= 0 else 128 - status
 
-    def _start_process(self, output: IO[bytes] | None) -> subprocess.Popen[bytes]:
+    def _start_process(self, output: IO[bytes] | None, default_signals: list[int]) -> int:
         spec = self._spec
-        if not os.path.isdir(spec["cwd"]):  # Popen would report the command as missing
+        if not os.path.isdir(spec["cwd"]):
             raise activate.CommandError(f"the folder {spec['cwd']} does not exist", 125, "Create it, or run elsewhere.")
         launch = spec["launch"]
         environ = activate.activated_environment(launch, spec["environ"], spec["variables"])
@@ -94,45 +125,70 @@ class Supervisor:
         if command[0] != launch.get("python"):
             note = activate.foreign_program_note(spec["command"][0], command[0], launch["prefix"])
             _write_note(note, output)
-        streams: dict[str, Any] = {}
+        actions: list[Any] = []
         if output is not None:
-            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            descriptor = output.fileno()
+            actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+            actions += [(os.POSIX_SPAWN_DUP2, descriptor, stream) for stream in (1, 2)]
         try:
+            if spec["cwd"] != _current_folder():
+                os.chdir(spec["cwd"])  # posix_spawn(3) has no portable way, and this process needs no folder
             # Descriptors of the caller (`<(…)` of a shell, the jobserver of make) reach the command; those of this
             # process close at exec, all but lock and lease.
-            return subprocess.Popen(command, cwd=spec["cwd"], env=environ, close_fds=False, **streams)
+            return os.posix_spawn(command[0], command, environ, file_actions=actions, setsigdef=default_signals)
         except OSError as error:
             raise activate.command_error(command[0], error) from error
 
-    @contextlib.contextmanager
-    def _forward_signals(self) -> Iterator[None]:
-        """Forward signals to the command. One that this process ignores stays ignored, for the command too."""
-        former = {number: signal.getsignal(number) for number in FORWARDED_SIGNALS}
-        caught = [number for number in FORWARDED_SIGNALS if former[number] is not signal.SIG_IGN]
-        for number in caught:
-            signal.signal(number, self._forward)
-        try:
-            yield
-        finally:
-            for number in caught:
-                signal.signal(number, former[number])
-
     def _forward(self, number: int, frame: object) -> None:
-        if number in TERMINAL_SIGNALS and _is_foreground():
+        if number in self._terminal_signals and _is_foreground():
             return
-        if self._process is None:
+        if self._pid:
+            os.kill(self._pid, number)
+        else:
             self._early_signals.append(number)
-        elif self._process.returncode is None:
-            self._process.send_signal(number)
 
-    def _notify_daemon(self, update: dict[str, Any]) -> None:
-        """Send the run's state. A daemon that is away, or does not answer, reads it from the folder when it is back."""
-        with contextlib.suppress(OSError, ClientError):
-            Daemon(self._spec["socket"], _give_up).request("PATCH", f"/v1/runs/{self._spec['run_id']}", update)
+    def _send_report(self, body: str) -> socket | None:
+        """Send the run's state; return the connection that the answer comes over, ``None`` if the daemon is away."""
+        import _socket
+
+        head = (
+            f"PATCH /v1/runs/{self._spec['run_id']} HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {hot.PROTOCOL}\r\n"
+            f"Connection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        connection = _socket.socket(1, 1)  # AF_UNIX, SOCK_STREAM
+        try:
+            connection.settimeout(hot.SILENCE_SECONDS)
+            connection.connect(self._spec["socket"])
+            if paths.foreign_owner(connection) is None:
+                connection.sendall((head + body).encode())
+                return connection
+        except OSError:
+            pass
+        connection.close()
+        return None
 
 
-def _give_up() -> None:
-    raise ClientError({"code": "daemon-unreachable"})
+def _await_answer(connection: socket | None) -> bool:
+    """Wait until the daemon has answered a report; return whether it did."""
+    if connection is None:
+        return True  # it may be back by now
+    try:
+        while connection.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        pass
+    finally:
+        connection.close()
+    return True
+
+
+def _current_folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
 
 
 def _start_ticks() -> str:
@@ -174,14 +230,19 @@ def _lock_file(path: str) -> int:
     return descriptor
 
 
-def _write_durably(path: str, text: str) -> None:
-    """Write the file atomically; it is on disk when this returns."""
+def _replace_file(path: str, text: str, *, durably: bool) -> None:
+    """Write the file atomically; ``durably``: it is on disk when this returns."""
     temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(descriptor, text.encode())
+        if durably:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     os.replace(temporary, path)
+    if not durably:
+        return
     folder = os.open(os.path.dirname(path), os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -191,6 +252,8 @@ def _write_durably(path: str, text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Supervise a detached run, with its output in ``FOLDER/output``, and return its exit status."""
+    import json
+
     folder = (sys.argv[1:] if arguments is None else list(arguments))[0]
     spec = json.load(sys.stdin)
     with open(os.path.join(folder, "output"), "ab", buffering=0) as output:
