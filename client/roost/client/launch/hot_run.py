@@ -1,8 +1,8 @@
 """Hot path of ``roost run``: supervise a command of a ready prefix, or attach to a container, without the imports of
 the command line.
 
-Whatever is out of the ordinary is left to the
-command line before anything is recorded; a failure after the run was recorded is reported here, in the same words.
+Whatever is out of the ordinary is left to the command line before anything is recorded; a failure after the run was
+recorded is reported here, in the same words.
 """
 
 from __future__ import annotations
