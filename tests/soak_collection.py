@@ -43,22 +43,33 @@ def roost_with(settings: str) -> Iterator[tuple[Roost, PipIndex]]:
         index.close()
 
 
-def measure_disk_use(root: Path) -> int:
-    """Return the bytes of the blocks of all files under ``root`` that count, each inode once."""
-    seen: dict[tuple[int, int], int] = {}
-    folders = [str(path) for path in root.iterdir() if not path.name.startswith(UNCOUNTED)]
+def measure_disk_use(root: Path) -> dict[str, int]:
+    """Return the bytes of the blocks of all files under ``root`` that count, each inode once, by folder of the root."""
+    seen: set[tuple[int, int]] = set()
+    return {
+        path.name: _measure_folder(str(path), seen)
+        for path in sorted(root.iterdir())
+        if not path.name.startswith(UNCOUNTED)
+    }
+
+
+def _measure_folder(path: str, seen: set[tuple[int, int]]) -> int:
+    """Return the bytes of all files under ``path`` whose inodes were not ``seen``."""
+    used, folders = 0, [path]
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
                     with contextlib.suppress(FileNotFoundError):
                         state = entry.stat(follow_symlinks=False)
-                        seen[state.st_dev, state.st_ino] = 512 * state.st_blocks
+                        if (inode := (state.st_dev, state.st_ino)) not in seen:
+                            seen.add(inode)
+                            used += 512 * state.st_blocks
                         if entry.is_dir(follow_symlinks=False):
                             folders.append(entry.path)
         except (FileNotFoundError, NotADirectoryError):
             continue
-    return sum(seen.values())
+    return used
 
 
 @contextlib.contextmanager
@@ -88,12 +99,13 @@ def soak_budget(environments: int, budget: int) -> bool:
     """Make and use ``environments`` under ``budget`` bytes; print the most that was on the disk, and return whether
     that was allowed."""
     settings = f"[cache]\nbudget_bytes = {budget}\nmin_free_bytes = 0\nprefix_days = 0\npackage_days = 0"
-    most, alone = 0, 0
+    most: dict[str, int] = {}
+    alone = 0
     with roost_with(settings) as (roost, index):
 
         def look() -> None:
             nonlocal most
-            most = max(most, measure_disk_use(roost.root))
+            most = max(most, measure_disk_use(roost.root), key=lambda used: sum(used.values()))
 
         def use(number: int) -> None:
             code = f"value = '1.{number}'\n# {random.randbytes(MB // 2).hex()}\n"
@@ -102,24 +114,27 @@ def soak_budget(environments: int, budget: int) -> bool:
             assert roost.ok("exec", "--", "python", "-c", SHOW) == f"1.{number}\n"
 
         use(0)  # with what every environment shares
-        before = measure_disk_use(roost.root)
+        before = sum(measure_disk_use(roost.root).values())
         with repeating(look):
             use(1)
-        alone, most = most - before, 0
+        alone, most = sum(most.values()) - before, {}
         began = time.monotonic()
         with repeating(look):
             for number in range(2, environments):
                 use(number)
         seconds = time.monotonic() - began
-        left = measure_disk_use(roost.root)
+        left = sum(measure_disk_use(roost.root).values())
         removed = environments - sum(path.is_dir() for path in (roost.root / "prefixes").iterdir())
         roost.ok("cache", "verify")
+    total = sum(most.values())
+    parts = ", ".join(f"{name} {used / MB:.2f}" for name, used in most.items() if used)
     print(
-        f"budget of {budget / MB:.0f} MB, {environments} environments in {seconds:.0f} s: {most / MB:.2f} MB at most, "
-        f"{left / MB:.2f} MB left, {removed} prefixes went; one takes {alone / MB:.2f} MB while it is built",
+        f"budget of {budget / MB:.0f} MB, {environments} environments in {seconds:.0f} s: {total / MB:.2f} MB at most, "
+        f"{left / MB:.2f} MB left, {removed} prefixes went; one takes {alone / MB:.2f} MB while it is built; "
+        f"the most was {parts}",
         flush=True,
     )
-    return most <= budget + alone and removed > 0
+    return total <= budget + alone and removed > 0
 
 
 def soak_builds(environments: int, clients: int) -> bool:
