@@ -2,7 +2,8 @@
 
 Which one: 1. the one that comes with the definition (an edit that roost makes, a ``roost.lock`` that does not fit any
 more); 2. for a file, the current generation of the definition that was built or run from the same path last, if that
-had other content; 3. for a version of an environment, that of the version before.
+had other content; 3. for a version of an environment, that of the version before. There is none if the two differ in
+which version is chosen of several that fit (``--resolution lowest``): uv drops its own lock then, too.
 
 That the history of a path has a part in a solve is no ambient influence. Only a first solve on this machine has
 preferences, and its result is a lock like any other: it satisfies the definition, stands in the index and in the
@@ -19,6 +20,7 @@ from contextlib import suppress
 import msgspec
 
 from roost.daemon.definitions.resolved import RUN_FORMAT, FormerLock, TargetedDefinition
+from roost.model.canonical.form import list_choice_rules
 from roost.model.errors import StoreError
 from roost.model.locks.lock import Lock
 from roost.model.locks.moves import MOST_LINES, count_rest, find_moves
@@ -42,7 +44,11 @@ async def find_former_lock(index: Index, resolved: TargetedDefinition) -> Former
         return None
     lock = await index.locks.find(generation.lock_digest)
     known = await index.definitions.find(generation.definition_digest)
-    return FormerLock(lock=lock, canonical=known.canonical if known else None) if lock is not None else None
+    if lock is None or (
+        known is not None and list_choice_rules(known.canonical) != list_choice_rules(resolved.canonical)
+    ):
+        return None
+    return FormerLock(lock=lock, canonical=known.canonical if known else None)
 
 
 async def note_use(index: Index, resolved: TargetedDefinition) -> None:

@@ -205,3 +205,17 @@ _SECTIONS: dict[str, Callable[[Definition, Defaults], Form]] = {
     "r": _build_r,
     "inference": _build_inference,
 }
+
+
+_CHOICE_RULES = (
+    *("--resolution", "--index-strategy", "--pre", "--prerelease", "--prerelease-package"),
+    *("--exclude-newer", "--exclude-newer-package"),
+)
+"""Options that say which of several versions that fit is chosen."""
+
+
+def list_choice_rules(canonical: bytes) -> list[str]:
+    """Return those lines of a canonical form that say which version is chosen of several that fit."""
+    requirements = msgspec.json.decode(canonical).get("pip", {}).get("requirements", [])
+    lines = [line for line in requirements if isinstance(line, str)]
+    return [line for line in lines if line.split(" ", 1)[0] in _CHOICE_RULES]
