@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from roost.client.terminal.text import format_duration, format_size, is_rich, paint, render
+from roost.client.terminal.time_left import TimeLeft
 
 STEP_TITLES = {
     "wait": "waiting for other builds",
@@ -44,8 +45,7 @@ class ProgressDisplay:
         self._rich = is_rich(stream) and not quiet
         self._quiet = quiet
         self._steps: dict[str, StepProgress] = {}
-        self._estimates: dict[str, float] = {}
-        """Seconds for each step of the plan that has not finished."""
+        self._left = TimeLeft()
         self._drawn_at = 0.0
         self._is_line_open = False
         self.log: deque[str] = deque(maxlen=LOG_LINES)
@@ -70,7 +70,8 @@ class ProgressDisplay:
             if reason.get("code") == "prefix-drifted":
                 self._print_line(str(reason.get("message")))
         steps = plan.get("steps", [])
-        self._estimates = {step["kind"]: step["seconds"] for step in steps if step.get("seconds")}
+        expected = {step["kind"]: step["seconds"] for step in steps if step.get("seconds")}
+        self._left.expect(plan.get("seconds"), expected, time.monotonic())
 
     def _on_log(self, message: Mapping[str, Any]) -> None:
         if message.get("line"):  # without one, it only says from which file something is made
@@ -82,10 +83,11 @@ class ProgressDisplay:
         name = str(message.get("step"))
         if message.get("state") == "started":
             self._steps.setdefault(name, StepProgress(name, message.get("total")))
+            self._left.start_step(name, time.monotonic())
             self._redraw() if self._rich else self._print_line(f"{self._steps[name].title} …")
             return
         step = self._steps.pop(name, None)
-        self._estimates.pop(name, None)
+        self._left.finish_step(name, time.monotonic())
         if step is not None:
             self._print_line(step.format_summary(self._stream))
 
@@ -93,7 +95,13 @@ class ProgressDisplay:
         name = str(message.get("step"))
         step = self._steps.setdefault(name, StepProgress(name, message.get("total")))
         step.update(message.get("done") or 0, message.get("total"))
+        if step.total:
+            self._left.advance_step(name, step.done / step.total)
         if self._rich and time.monotonic() - self._drawn_at > REDRAW_SECONDS:
+            self._redraw()
+
+    def _on_heartbeat(self, message: Mapping[str, Any]) -> None:
+        if self._is_line_open:  # a long step that reports nothing: its time goes on all the same
             self._redraw()
 
     def _print_line(self, line: str) -> None:
@@ -106,18 +114,11 @@ class ProgressDisplay:
 
     def _redraw(self) -> None:
         line = " · ".join(step.format_line() for step in self._steps.values())
-        left = self._seconds_left()
-        text = f"roost: {line}" + (f" · about {format_duration(left)} left" if left else "")
+        left = self._left.describe(time.monotonic())
+        text = f"roost: {line}" + (f" · {left}" if left else "")
         self._stream.write("\r\033[K" + render(text)[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
         self._drawn_at, self._is_line_open = time.monotonic(), True
-
-    def _seconds_left(self) -> float | None:
-        """Return the time left by the plan's estimates, ``None`` without any."""
-        if not self._estimates:
-            return None
-        running = sum(step.seconds_left(self._estimates.get(name)) for name, step in self._steps.items())
-        return running + sum(seconds for name, seconds in self._estimates.items() if name not in self._steps)
 
 
 class StepProgress:
@@ -158,9 +159,3 @@ class StepProgress:
         title = STEP_TITLES.get(self.name, self.name)
         amount = f"{format_size(self.done)}, " if self.name in BYTE_STEPS and self.done else ""
         return f"{paint('done', 'green', stream)} {title} ({amount}{format_duration(self.seconds)})"
-
-    def seconds_left(self, estimate: float | None) -> float:
-        """Return the time left: by the amount done if that is known, else by ``estimate`` (seconds for the step)."""
-        if self.total and self.done:
-            return max(0.0, self.seconds * (self.total - self.done) / self.done)
-        return max(0.0, (estimate or 0.0) - self.seconds)

@@ -13,7 +13,8 @@ class Terminal(io.StringIO):
 
 
 def messages():
-    yield {"event": "plan", "plan": {"steps": [{"kind": "download", "seconds": 4.0}, {"kind": "link", "seconds": 2.0}]}}
+    steps = [{"kind": "download", "seconds": 4.0}, {"kind": "link", "seconds": 2.0}]
+    yield {"event": "plan", "plan": {"steps": steps, "seconds": 6.0}}
     yield {"event": "step", "step": "download", "state": "started", "total": 2_000_000}
     yield {"event": "progress", "step": "download", "done": 1_000_000, "total": 2_000_000}
     yield {"event": "log", "line": "a line"}
@@ -46,7 +47,7 @@ def test_progress_on_a_terminal_has_bytes_rate_and_time_left(monkeypatch):
     shown = stream.getvalue()
     assert "downloading 0 B of 2.0 MB" in shown
     assert "downloading 1.0 MB of 2.0 MB, " in shown
-    assert "/s · about " in shown
+    assert "/s · about 6 s left" in shown
     assert shown.index("about") < shown.index("done")
 
 

@@ -12,7 +12,7 @@ from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.selector import add_selector_options, build_selector
 from roost.client.errors import usage_error
-from roost.client.terminal.text import format_duration, format_size, paint
+from roost.client.terminal.text import format_count, format_duration, format_size, paint
 
 Json = dict[str, Any]
 LOCK_FORMATS = {".yml": "conda-lock", ".yaml": "conda-lock", ".txt": "explicit", "pixi.lock": "pixi"}
@@ -74,13 +74,11 @@ def _plan_lines(plan: Json) -> Iterator[str]:
     for reason in plan["reasons"]:
         yield f"  why    {reason['message']} [{reason['code']}]"
     for step in plan["steps"]:
-        estimates = [format_duration(step["seconds"])] if step.get("seconds") is not None else []
-        estimates += [format_size(step["bytes"])] if step.get("bytes") is not None else []
-        yield f"  step   {step['kind']}" + (f" ({', '.join(estimates)})" if estimates else "")
-    changes = plan.get("changes", [])
-    yield from (f"  change {change['text']}" for change in changes[:_MOST_CHANGES])
-    if len(changes) > _MOST_CHANGES:
-        yield f"  change and {len(changes) - _MOST_CHANGES} more"
+        yield f"  step   {step['kind']}" + _format_step(step)
+    if plan.get("seconds") is not None:
+        yield f"  time   about {format_duration(plan['seconds'])} in all"
+    elif any(step["kind"] in ("solve", "lock-pip") for step in plan["steps"]):
+        yield "  time   that of the other steps is known once the packages are chosen (`roost plan --solve`)"
     nearest = plan.get("nearest")
     if nearest is not None:
         origin = nearest.get("source") or nearest.get("name")
@@ -88,6 +86,14 @@ def _plan_lines(plan: Json) -> Iterator[str]:
         for difference in nearest["differences"]:
             before, after = (json.dumps(difference.get(key), ensure_ascii=False) for key in ("before", "after"))
             yield f"           {difference['field']}: {before} -> {after}"
+
+
+def _format_step(step: Json) -> str:
+    known = [format_duration(step["seconds"])] if step.get("seconds") is not None else []
+    known += [format_size(step["bytes"])] if step.get("bytes") is not None else []
+    known += [format_count(step["packages"], "package")] if step.get("packages") else []
+    known += [format_count(step["files"], "file")] if step.get("files") else []
+    return f" ({', '.join(known)})" if known else ""
 
 
 def digest_command(context: Context) -> int:
