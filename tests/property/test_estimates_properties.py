@@ -107,3 +107,13 @@ def test_one_busy_moment_spoils_nothing(outlier: float, count: int) -> None:
     work = [StepWork(step="link", amounts=usual.amounts)]
     found = predict(work, learn(usual_rates(), [*[usual] * count, odd])).steps
     assert sum(found.values()) == pytest.approx(2.0, rel=0.25)
+
+
+@given(st.floats(min_value=0.2, max_value=5), st.integers(10, 30))
+def test_a_machine_that_stays_busy_is_followed(slowdown: float, count: int) -> None:
+    amounts = {"packages": 10.0, "files": 1000.0}
+    usual = StepObservation(step="link", seconds=2.0, amounts=amounts)
+    busy = StepObservation(step="link", seconds=2.0 * slowdown, amounts=amounts)
+    rates = learn(learn(usual_rates(), [usual] * count), [busy] * 6)
+    found = predict([StepWork(step="link", amounts=amounts)], rates).steps
+    assert sum(found.values()) == pytest.approx(2.0 * slowdown, rel=0.1)

@@ -29,6 +29,9 @@ _STIFFNESS = 0.5
 """How strongly rates are held in proportion to each other; an execution counts 1 to 20."""
 _LEAST = 0.02
 """A rate is at least this part of the usual one on this machine: it never vanishes because it was not seen alone."""
+_RECENT, _RECENT_FADING, _TREND_DOUBT = 7, 0.85, 1.0
+"""How many of the last executions show how busy the machine is now, the weight of one in relation to the next, and the
+weight of the assumption that it is as busy as ever."""
 _ROUNDS = 12
 
 
@@ -171,7 +174,18 @@ def _fit(usual: Mapping[str, float], observations: Sequence[StepObservation]) ->
     factors = [speed] * len(names)
     for _ in range(_ROUNDS):
         factors = _improve(factors, rows, speed)
-    return {name: usual[name] * factor for name, factor in zip(names, factors, strict=True)}
+    now = _find_trend(rows[-_RECENT:], factors)
+    return {name: usual[name] * factor * now for name, factor in zip(names, factors, strict=True)}
+
+
+def _find_trend(rows: Sequence[tuple[list[float], float, float]], factors: Sequence[float]) -> float:
+    """Return how much longer the last executions took than the rates say: a machine that has become busy, or is no
+    longer, shows in most of them, and one busy moment in one."""
+    ratios = []
+    for number, (parts, seconds, _) in enumerate(rows):
+        predicted = sum(part * factor for part, factor in zip(parts, factors, strict=True))
+        ratios.append((seconds / predicted, _RECENT_FADING ** (len(rows) - 1 - number)))
+    return _weighted_median([*ratios, (1.0, _TREND_DOUBT)])
 
 
 def _improve(factors: Sequence[float], rows: Sequence[tuple[list[float], float, float]], speed: float) -> list[float]:
