@@ -5,6 +5,7 @@ Pure: the caller passes the time. What is shown approaches what is known within 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 SHORTEST = 2.0
@@ -25,6 +26,8 @@ class TimeLeft:
         self._began = 0.0
         self._pending: dict[str, float] = {}
         """Seconds of each step that has not finished, as they were predicted."""
+        self._together = math.inf
+        """Seconds of all steps together for each second of their sum."""
         self._running: dict[str, tuple[float, float]] = {}
         """Since when each step runs, and which part of it is done."""
         self._shown = 0.0
@@ -34,6 +37,7 @@ class TimeLeft:
         """What is left takes ``seconds``, and its steps those of ``steps``; ``None`` if that is not known."""
         self._expected, self._began = seconds, now
         self._pending = dict(steps)
+        self._together = (seconds or 0.0) / sum(steps.values()) if any(steps.values()) else math.inf
         self._shown, self._shown_at = seconds or 0.0, now
 
     def start_step(self, step: str, now: float) -> None:
@@ -58,11 +62,18 @@ class TimeLeft:
         if self._expected is None or self._expected < SHORTEST or "wait" in self._running:
             return ""
         measured = self._measure_left(now)
-        self._shown = self._approach(measured if measured is not None else self._expected - (now - self._began), now)
+        left = measured if measured is not None else min(self._expected - (now - self._began), self._sum_pending(now))
+        self._shown = self._approach(left, now)
         self._shown_at = now
         if measured is None and now - self._began > self._expected * _PATIENCE:
             return f"taking longer than the {format_rough(self._expected)} expected"
         return f"about {format_rough(self._shown)} left" if self._shown >= 1.0 else "almost done"
+
+    def _sum_pending(self, now: float) -> float:
+        """Return what the steps that have not ended were predicted to take yet: others may have been quicker."""
+        running = {step: now - began for step, (began, _) in self._running.items()}
+        left = sum(max(0.0, seconds - running.get(step, 0.0)) for step, seconds in self._pending.items())
+        return left * self._together if math.isfinite(self._together) else math.inf
 
     def _approach(self, known: float, now: float) -> float:
         passed = now - self._shown_at

@@ -53,6 +53,18 @@ def test_waiting_for_others_is_not_counted() -> None:
     assert left.describe(61.0) == "about 9 s left"
 
 
+def test_steps_that_were_quicker_shorten_what_is_left() -> None:
+    left = TimeLeft()
+    left.expect(20.0, {"link": 14.0, "bytecode": 4.0, "publish": 2.0}, 0.0)
+    left.start_step("link", 0.0)
+    left.finish_step("link", 2.0)
+    left.start_step("publish", 3.0)
+    left.finish_step("bytecode", 3.0)
+    told = [shown_seconds(left.describe(3.0 + now / 2)) for now in range(1, 20)]
+    assert told == sorted(told, reverse=True)
+    assert told[8] <= 2
+
+
 def test_a_slow_download_is_shown_by_its_speed_within_seconds() -> None:
     left = TimeLeft()
     left.expect(20.0, {"download": 15.0, "publish": 5.0}, 0.0)
@@ -78,7 +90,7 @@ def test_it_is_never_negative_and_never_jumps(expected: float, redraws: list[tup
         before = left._shown
         left.describe(now)
         known = left._measure_left(now)
-        target = max(0.0, known if known is not None else expected - now)
+        target = max(0.0, known if known is not None else min(expected - now, left._sum_pending(now)))
         low, high = min(before - seconds, target), max(before, target)
         assert left._shown >= 0
         assert low - 1e-6 <= left._shown <= high + 1e-6
