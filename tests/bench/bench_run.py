@@ -11,20 +11,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import statistics
-import subprocess
 import sys
-import time
+from functools import partial
 
+from tests.bench.measuring import milliseconds, print_against_bare
 from tests.support.installed import BIN, Installed
 
 COMMAND = ("python", "-c", "pass")
-
-
-def milliseconds(roost: Installed, words: list[str]) -> float:
-    began = time.perf_counter()
-    subprocess.run(words, cwd=roost.work, env=roost.environ, check=True, stderr=subprocess.DEVNULL)
-    return (time.perf_counter() - began) * 1000
 
 
 def commands(roost: Installed, python: str) -> dict[str, list[str]]:
@@ -45,19 +38,14 @@ def commands(roost: Installed, python: str) -> dict[str, list[str]]:
     return {**found, "bare": [python, "-c", "pass"]}
 
 
-def measure(roost: Installed, pairs: int) -> dict[str, list[tuple[float, float]]]:
+def measure(roost: Installed, pairs: int) -> None:
+    run = partial(milliseconds, folder=roost.work, environ=roost.environ)
     built = json.loads(roost("build", "--json").stdout.splitlines()[-1])["build"]
     asked = commands(roost, f"{built['artifacts'][0]['path']}/bin/python")
     for words in (*asked.values(), asked["exec"]):  # a plan needs files that have settled
-        milliseconds(roost, words)
+        run(words)
     assert roost.plans(), "no launch plan was left: exec would be measured with the client behind it"
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in asked}
-    for _ in range(pairs):
-        for name, words in asked.items():
-            base = milliseconds(roost, asked["bare"])
-            spent = milliseconds(roost, words)
-            found[name].append((spent, spent / base))
-    return found
+    print_against_bare(asked, pairs, run)
 
 
 def main() -> None:
@@ -65,9 +53,7 @@ def main() -> None:
     print(f"the launcher and the client of {BIN}")
     roost = Installed()
     try:
-        for name, values in measure(roost, pairs).items():
-            spent, ratio = (statistics.median(column) for column in zip(*values, strict=True))
-            print(f"{name:14} {spent:7.1f} ms   {ratio:5.2f} times the bare interpreter")
+        measure(roost, pairs)
     finally:
         roost.remove()
 

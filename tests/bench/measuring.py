@@ -150,3 +150,24 @@ def wait_until_served(daemon):
         else:
             return time.perf_counter() - began
     raise SystemExit("the daemon does not answer")
+
+
+def milliseconds(words, folder, environ):
+    """Milliseconds that a command takes, whose messages are dropped."""
+    began = time.perf_counter()
+    subprocess.run(words, cwd=folder, env=environ, check=True, stderr=subprocess.DEVNULL)
+    return (time.perf_counter() - began) * 1000
+
+
+def print_against_bare(commands, pairs, run):
+    """Print for each of the named ``commands``, which ``run`` runs and measures in milliseconds, the median and the
+    median of its ratios to the command ``bare``, which is measured once in every round."""
+    found = {name: [] for name in commands}
+    for _ in range(pairs):
+        base = run(commands["bare"])
+        for name, words in commands.items():
+            spent = run(words)
+            found[name].append((spent, spent / base))
+    for name, values in found.items():
+        spent, ratio = (statistics.median(column) for column in zip(*values, strict=True))
+        print(f"{name:14} {spent:7.1f} ms   {ratio:5.2f} times the bare interpreter")

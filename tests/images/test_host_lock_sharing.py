@@ -212,16 +212,21 @@ def test_a_wheel_that_was_built_travels_with_its_lock(machine: Machine, pip_inde
     assert trace.read_text() == runs, "nothing was built again"
 
 
+def add_more(pip_index: PipIndex, *machines: Roost) -> None:
+    """Let a newer version of what is locked appear, and edit the file of ``machines``, which then needs one more."""
+    pip_index.wheel("greet", "2.0", "leaf")
+    pip_index.wheel("more", "1.0")
+    for each in machines:
+        each.write("pyproject.toml", PROJECT.replace('"greet"', '"greet", "more"'))
+
+
 def test_a_lock_that_an_edit_made_is_everybody_s_though_it_is_not_the_newest(
     machine: Machine, pip_index: PipIndex
 ) -> None:
     (python,) = need_pythons(1)
     first, second = machine(python), machine(python)
     first.ok("build")
-    pip_index.wheel("greet", "2.0", "leaf")
-    pip_index.wheel("more", "1.0")
-    for each in (first, second):
-        each.write("pyproject.toml", PROJECT.replace('"greet"', '"greet", "more"'))
+    add_more(pip_index, first, second)
     edited = first.json("build")["build"]
     assert [each["text"] for each in edited["changes"]] == ["+ more 1.0"]
     assert "lock-pushed" in codes(edited["reasons"]), edited["reasons"]
@@ -234,10 +239,7 @@ def test_another_machine_s_lock_comes_before_what_was_here(machine: Machine, pip
     (python,) = need_pythons(1)
     first, second = machine(python), machine(python)
     second.ok("build")
-    pip_index.wheel("greet", "2.0", "leaf")
-    pip_index.wheel("more", "1.0")
-    for each in (first, second):
-        each.write("pyproject.toml", PROJECT.replace('"greet"', '"greet", "more"'))
+    add_more(pip_index, first, second)
     solved = first.json("build")["build"]
     taken = second.json("build")["build"]
     assert taken["lock_digest"] == solved["lock_digest"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import NoReturn, TypeAlias
 
@@ -38,12 +38,36 @@ class ExampleFormatter(argparse.RawDescriptionHelpFormatter):
     """Leaves examples as they are written."""
 
 
+_EDIT = "Edit the environment file: the next `roost run` or `roost build` makes ready what it says then."
+FOREIGN_COMMANDS = {
+    **{f"roost {word}": _EDIT for word in ("add", "install", "remove", "uninstall", "create", "init", "sync")},
+    "roost activate": "`roost shell` starts a shell in the environment; `roost run` needs no activation.",
+    **{f"roost {word}": "`roost build --rebuild` chooses new versions." for word in ("update", "upgrade")},
+}
+"""What other tools call a command, and how the same is done here."""
+
+
 class CommandParser(argparse.ArgumentParser):
     """Raises its errors as ClientError, so that they look like all others, in JSON too."""
 
     def error(self, message: str) -> NoReturn:
         """Raises: ClientError with exit status 2."""
         raise usage_error(message[:1].upper() + message[1:], f"See `{self.prog} --help`.")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Raises: ClientError for an unknown command, without the list of all that argparse would print."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            raise usage_error(f"`{self.prog}` has no command {value!r}.", self._find_hint(str(value), action.choices))
+        super()._check_value(action, value)
+
+    def _find_hint(self, word: str, commands: Iterable[str]) -> str:
+        from difflib import get_close_matches  # only after a mistake
+
+        near = get_close_matches(word, list(commands), n=1)
+        help_hint = f"`{self.prog} --help` lists the commands."
+        if near:
+            return f"Did you mean `{self.prog} {near[0]}`? {help_hint}"
+        return FOREIGN_COMMANDS.get(f"{self.prog} {word}", help_hint)
 
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

@@ -130,9 +130,8 @@ class Supervisor:
             descriptor = output.fileno()
             actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
             actions += [(os.POSIX_SPAWN_DUP2, descriptor, stream) for stream in (1, 2)]
+        _enter_folder(spec["cwd"])
         try:
-            if spec["cwd"] != _current_folder():
-                os.chdir(spec["cwd"])  # posix_spawn(3) has no portable way, and this process needs no folder
             # Descriptors of the caller (`<(…)` of a shell, the jobserver of make) reach the command; those of this
             # process close at exec, all but lock and lease.
             return os.posix_spawn(command[0], command, environ, file_actions=actions, setsigdef=default_signals)
@@ -184,11 +183,19 @@ def _await_answer(connection: socket | None) -> bool:
     return True
 
 
-def _current_folder() -> str | None:
+def _enter_folder(path: str) -> None:
+    """Make ``path`` the working folder: posix_spawn(3) has no portable way, and this process needs none of its own.
+    Raises: CommandError if that is not allowed."""
     try:
-        return os.getcwd()
-    except OSError:
-        return None
+        if path == os.getcwd():
+            return
+    except OSError:  # the present one no longer exists
+        pass
+    try:
+        os.chdir(path)
+    except OSError as error:
+        message = f"the folder {path} can't be entered: {error.strerror}"
+        raise activate.CommandError(message, 125, "Check its permissions, or run elsewhere.") from error
 
 
 def _start_ticks() -> str:

@@ -89,6 +89,21 @@ def parse_canonical(form: bytes) -> Form:
     return content
 
 
+_CHOICE_RULES = (
+    *("--resolution", "--index-strategy", "--pre", "--prerelease", "--prerelease-package"),
+    *("--exclude-newer", "--exclude-newer-package"),
+)
+"""Options that say which of several versions that fit is chosen."""
+
+
+def list_choice_rules(form: bytes) -> list[str]:
+    """Return those lines of a canonical form that say which version is chosen of several that fit. Raises: ValueError
+    if its format number is unknown."""
+    requirements = parse_canonical(form).get("pip", {}).get("requirements", [])
+    lines = [line for line in requirements if isinstance(line, str)]
+    return [line for line in lines if line.split(" ", 1)[0] in _CHOICE_RULES]
+
+
 def expand_channels(channels: Iterable[str]) -> tuple[str, ...]:
     """Return channels as a solver accepts them, in order, each once: ``defaults`` and ``pkgs/…`` become URLs."""
     expanded: list[str] = []
@@ -205,17 +220,3 @@ _SECTIONS: dict[str, Callable[[Definition, Defaults], Form]] = {
     "r": _build_r,
     "inference": _build_inference,
 }
-
-
-_CHOICE_RULES = (
-    *("--resolution", "--index-strategy", "--pre", "--prerelease", "--prerelease-package"),
-    *("--exclude-newer", "--exclude-newer-package"),
-)
-"""Options that say which of several versions that fit is chosen."""
-
-
-def list_choice_rules(canonical: bytes) -> list[str]:
-    """Return those lines of a canonical form that say which version is chosen of several that fit."""
-    requirements = msgspec.json.decode(canonical).get("pip", {}).get("requirements", [])
-    lines = [line for line in requirements if isinstance(line, str)]
-    return [line for line in lines if line.split(" ", 1)[0] in _CHOICE_RULES]

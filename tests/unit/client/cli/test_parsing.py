@@ -13,7 +13,7 @@ import pytest
 from roost.client.cli import main
 from roost.client.cli.context import Context
 from roost.client.cli.execution import plans
-from roost.client.cli.parser import MODULES, build_parser, commands_of, parse, split_command
+from roost.client.cli.parser import FOREIGN_COMMANDS, MODULES, build_parser, commands_of, parse, split_command
 from roost.client.cli.selector import build_selector
 from roost.client.errors import ClientError
 from roost.wire.plans import EnvironmentSelector
@@ -153,3 +153,27 @@ def test_a_command_imports_little() -> None:
 def test_an_empty_path_is_not_the_working_folder(capsys):
     assert main.run(["watch", "add", ""]) == 2
     assert "A PATH is empty." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["pla"], "`roost` has no command 'pla'.\n  Did you mean `roost plan`?"),
+        (["add", "numpy"], "`roost` has no command 'add'.\n  Edit the environment file"),
+        (["upgrade"], "`roost build --rebuild` chooses new versions."),
+        (["cache", "gcc"], "`roost cache` has no command 'gcc'.\n  Did you mean `roost cache gc`?"),
+        (["cache", "add"], "`roost cache --help` lists the commands."),
+    ],
+)
+def test_an_unknown_command_is_answered_in_two_lines(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(words) == 2
+    printed = capsys.readouterr().err
+    assert expected in printed
+    assert len(printed.splitlines()) == 2
+
+
+def test_other_tools_words_are_no_commands_of_roost() -> None:
+    commands = {command for names in MODULES.values() for command in names}
+    assert not commands & {words.split()[1] for words in FOREIGN_COMMANDS}

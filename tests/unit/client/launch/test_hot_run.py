@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from roost.client.launch import activate, supervise
 from roost.client.launch.hot_run import _is_text, _parse_run
 
 HEAVY = ("argparse", "contextlib", "enum", "json", "re", "selectors", "signal", "socket", "subprocess", "typing")
@@ -64,3 +66,9 @@ def test_nothing_heavy_is_imported() -> None:
         check=True,
     )
     assert done.stdout.split() == []
+
+
+def test_a_folder_that_cannot_be_entered_is_named_and_not_the_command(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(activate.CommandError, match=r"the folder .*/file can't be entered: Not a directory"):
+        supervise._enter_folder(str(tmp_path / "file"))

@@ -10,6 +10,7 @@ from roost.model.canonical.form import (
     digest_definition,
     digest_settings,
     expand_channels,
+    list_choice_rules,
     parse_canonical,
 )
 from roost.model.definition import (
@@ -261,3 +262,11 @@ def test_fields_that_are_not_digested_are_known():
     for kind in (Base, Conda, Pip, PipItem, Python, Spark, R, Definition, Settings, ContainerSettings):
         fields = {field.name for field in msgspec.structs.fields(kind)}
         assert fields == digested[kind.__name__] | elsewhere.get(kind.__name__, set())
+
+
+def test_the_rules_of_choice_are_the_lines_that_say_which_version_is_chosen() -> None:
+    lines = ["--resolution lowest", "--prerelease allow", "--pre", "--index-url https://e.org/simple", "six"]
+    items = [PipItem(kind="option" if line.startswith("-") else "requirement", text=line) for line in lines]
+    form = canonicalise_definition(Definition(pip=Pip(requirements=tuple(items))), Defaults())
+    assert list_choice_rules(form) == lines[:3]
+    assert list_choice_rules(canonicalise_definition(Definition(), Defaults())) == []

@@ -15,6 +15,8 @@ from roost.client.errors import usage_error
 from roost.client.terminal.text import format_count, format_duration, format_size, paint
 
 Json = dict[str, Any]
+_MOST_CHANGES = 10
+"""Lines of changed packages; what is left is counted."""
 LOCK_FORMATS = {".yml": "conda-lock", ".yaml": "conda-lock", ".txt": "explicit", "pixi.lock": "pixi"}
 """The format of a lock by the file's extension or name."""
 
@@ -62,10 +64,6 @@ def plan_command(context: Context) -> int:
     return 0
 
 
-_MOST_CHANGES = 10
-"""Lines of changed packages; what is left is counted."""
-
-
 def _plan_lines(plan: Json) -> Iterator[str]:
     artifact = plan.get("artifact") or {}
     location = artifact.get("path") or artifact.get("reference")
@@ -79,6 +77,10 @@ def _plan_lines(plan: Json) -> Iterator[str]:
         yield f"  time   about {format_duration(plan['seconds'])} in all"
     elif any(step["kind"] in ("solve", "lock-pip") for step in plan["steps"]):
         yield "  time   that of the other steps is known once the packages are chosen (`roost plan --solve`)"
+    changes = plan.get("changes", [])
+    yield from (f"  change {change['text']}" for change in changes[:_MOST_CHANGES])
+    if len(changes) > _MOST_CHANGES:
+        yield f"  change and {len(changes) - _MOST_CHANGES} more"
     nearest = plan.get("nearest")
     if nearest is not None:
         origin = nearest.get("source") or nearest.get("name")
