@@ -38,8 +38,11 @@ def bind_socket(path: str, *, own_folder: bool) -> socket.socket:
     folder is roost's, so its mode is corrected; another folder that others can enter is refused and left as it is.
     Raises: SocketPathError, RootOwnerError, RootSharedError.
     """
-    _ensure_private_folder(os.path.dirname(path), own_folder)
-    _remove_stale(path)
+    try:
+        _ensure_private_folder(os.path.dirname(path), own_folder)
+        _remove_stale(path)
+    except OSError as error:
+        raise _create_bind_error(path, error) from error
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _bind(listener, path)
@@ -54,11 +57,15 @@ def _bind(listener: socket.socket, path: str) -> None:
     try:
         listener.bind(path)
     except OSError as error:
-        raise SocketPathError(f"Can't create the socket {path}: {error.strerror or error}", hint=_HINT) from error
+        raise _create_bind_error(path, error) from error
     finally:
         os.umask(before)
     listener.listen(BACKLOG)
     listener.setblocking(False)
+
+
+def _create_bind_error(path: str, error: OSError) -> SocketPathError:
+    return SocketPathError(f"Can't create the socket {path}: {error.strerror or error}", hint=_HINT)
 
 
 def check_socket_folder(folder: str, own: bool) -> None:

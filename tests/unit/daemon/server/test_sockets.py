@@ -125,3 +125,8 @@ def test_nobody_to_tell_is_no_fault(folder: str) -> None:
     assert create_notifier({})("READY=1") is None
     assert create_notifier(environ)("READY=1") is None
     assert environ == {}
+
+
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    with pytest.raises(SocketPathError, match=r"Can't create the socket /proc/nope/s: No such file or directory"):
+        bind_socket("/proc/nope/s", own_folder=False)
