@@ -1,8 +1,8 @@
 """Garbage collection under load, with a daemon as people have it: a part of ``tests.soak``, not of the CI.
 
-    python -m tests.soak_collection [--environments 200] [--budget-mb 20] [--clients 8]
+    python -m tests.soak_collection [--environments 200] [--budget-mb 20] [--environment-mb 1] [--clients 8]
 
-1. Under a budget, that many environments of 1 MB are made and used one after the other, while a thread adds up what is
+1. Under a budget, that many environments of a size are made and used one after the other, while a thread adds up what is
    on the disk again and again: each file once, however many links it has. Fails if the budget was ever exceeded by more
    than the largest environment takes while it is built.
 2. That many environments are asked for by several clients at a time while ``roost cache gc --all`` runs again and
@@ -95,8 +95,8 @@ def repeating(action: Callable[[], None]) -> Iterator[None]:
         raise errors[0]
 
 
-def soak_budget(environments: int, budget: int) -> bool:
-    """Make and use ``environments`` under ``budget`` bytes; print the most that was on the disk, and return whether
+def soak_budget(environments: int, budget: int, size: int) -> bool:
+    """Make and use ``environments`` of ``size`` bytes under ``budget`` bytes; print the most that was on the disk, and return whether
     that was allowed."""
     settings = f"[cache]\nbudget_bytes = {budget}\nmin_free_bytes = 0\nprefix_days = 0\npackage_days = 0"
     most: dict[str, int] = {}
@@ -108,7 +108,7 @@ def soak_budget(environments: int, budget: int) -> bool:
             most = max(most, measure_disk_use(roost.root), key=lambda used: sum(used.values()))
 
         def use(number: int) -> None:
-            code = f"value = '1.{number}'\n# {random.randbytes(MB // 2).hex()}\n"
+            code = f"value = '1.{number}'\n# {random.randbytes(size // 2).hex()}\n"
             index.add("toy", wheel_bytes("toy", f"1.{number}", code=code))
             roost.write("requirements.txt", f"toy==1.{number}\n")
             assert roost.ok("exec", "--", "python", "-c", SHOW) == f"1.{number}\n"
@@ -197,10 +197,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environments", type=int, default=200)
     parser.add_argument("--budget-mb", type=int, default=20)
+    parser.add_argument("--environment-mb", type=int, default=1)
     parser.add_argument("--clients", type=int, default=8)
     options = parser.parse_args()
     passed = [
-        soak_budget(options.environments, options.budget_mb * MB),
+        soak_budget(options.environments, options.budget_mb * MB, options.environment_mb * MB),
         soak_builds(options.environments, options.clients),
     ]
     return int(not all(passed))
