@@ -2,9 +2,9 @@
 
     python -m tests.soak_collection [--environments 200] [--budget-mb 20] [--environment-mb 1] [--clients 8]
 
-1. Under a budget, that many environments of a size are made and used one after the other, while a thread adds up what is
-   on the disk again and again: each file once, however many links it has. Fails if the budget was ever exceeded by more
-   than the largest environment takes while it is built.
+1. Under a budget, that many environments of a size are made and used one after the other, while a thread adds up what
+   is on the disk again and again: each file once, however many links it has. Fails if the budget was ever exceeded by
+   more than the largest environment takes while it is built.
 2. That many environments are asked for by several clients at a time while ``roost cache gc --all`` runs again and
    again. Fails if a command fails or prints something else than its package, and if a prefix is not whole at the end.
 """
@@ -96,8 +96,8 @@ def repeating(action: Callable[[], None]) -> Iterator[None]:
 
 
 def soak_budget(environments: int, budget: int, size: int) -> bool:
-    """Make and use ``environments`` of ``size`` bytes under ``budget`` bytes; print the most that was on the disk, and return whether
-    that was allowed."""
+    """Make and use ``environments`` of ``size`` bytes under ``budget`` bytes; print the most that was on the disk, and
+    return whether that was allowed."""
     settings = f"[cache]\nbudget_bytes = {budget}\nmin_free_bytes = 0\nprefix_days = 0\npackage_days = 0"
     most: dict[str, int] = {}
     alone = 0
