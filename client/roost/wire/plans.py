@@ -43,6 +43,19 @@ class EnvironmentSelector(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A run's id: plans, builds and runs of ``environment`` use the generation that the run recorded, if they are for
     the same platform; on another platform, which numbers its own generations, the current one."""
     ignore_image: bool = False
+    python: str | None = None
+    """``--python``: the version of Python, as X.Y or X.Y.Z, in place of the one that the definition asks for."""
+    extras: list[str] = []
+    """``--extra``: extras of the project, of a format that has them."""
+    groups: list[str] = []
+    """``--group``: dependency groups, beyond those that are selected by default."""
+    additions: list[str] = []
+    """``--with``: packages that are added to the definition, as conda specs if it has conda dependencies, else as pip
+    requirements; ``conda:`` and ``pip:`` before one decide."""
+    no_project: bool = False
+    """``--no-project``: the dependencies without the project itself."""
+    locked: bool = False
+    """``--locked``: fail if the lock file beside the definition does not fit it."""
     environ: dict[str, str] = {}
     """Values for ``${VAR}`` in the definition; never stored. An error of code ``variable-missing`` requests them: its
     ``fields["variables"]`` lists the names."""

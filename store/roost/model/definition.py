@@ -137,6 +137,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     They survive until the environment is exported to that tool's format again. The key in files is ``kept``."""
 
 
+class Choices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a request chooses among the things that a file offers. The choice is part of the definition that is read."""
+
+    python: str | None = None
+    """X.Y or X.Y.Z, in place of the version that the file asks for."""
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Dependency groups, beyond those that are selected by default."""
+
+
+NO_CHOICES = Choices()
+
+
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """A warning about something in a file that roost does not use."""
 

@@ -16,6 +16,7 @@ def add_selector_options(
     parser: argparse.ArgumentParser, *, many_targets: bool = False, definition_only: bool = False
 ) -> None:
     """Add the options of WHAT. ``definition_only``: without those that select a target or an earlier result."""
+    _add_choices(parser)
     group = parser.add_argument_group("WHAT", "without -e, -f and --image: the nearest environment file upwards")
     one = group.add_mutually_exclusive_group()
     one.add_argument("-e", "-n", dest="environment", metavar="NAME[:VERSION|@LABEL]", help="a registered environment")
@@ -33,6 +34,19 @@ def add_selector_options(
     group.add_argument("-t", dest="target", metavar="TARGET", help="where to run it (auto)", **action)
 
 
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose among what one definition offers, or add to it."""
+    group = parser.add_argument_group("choices", "of what the definition offers; another choice is another environment")
+    group.add_argument("--python", metavar="X.Y", help="this version of Python, whatever the definition asks for")
+    group.add_argument("--extra", action="append", default=[], metavar="NAME", help="with an extra of the project")
+    group.add_argument("--group", action="append", default=[], metavar="NAME", help="with a dependency group")
+    group.add_argument(
+        "--with", dest="additions", action="append", default=[], metavar="PKG", help="with a package more, in no file"
+    )
+    group.add_argument("--no-project", action="store_true", help="the dependencies without the project itself")
+    group.add_argument("--locked", action="store_true", help="fail if the lock file beside it does not fit")
+
+
 _LARGEST_HEAD = 1 << 20
 """Bytes of a script that are searched for metadata."""
 
@@ -48,11 +62,17 @@ def build_selector(context: Context, command: Sequence[str] = ()) -> dict[str, A
         "generation": options.generation,
         "lock": options.lock,
         "command": [replace_undecodable(word) for word in command],
+        "ignore_image": options.ignore_image,
+        "python": options.python,
+        "extras": [require_utf8(name, "--extra") for name in options.extra],
+        "groups": [require_utf8(name, "--group") for name in options.group],
+        "additions": [require_utf8(text, "--with") for text in options.additions],
+        "no_project": options.no_project,
+        "locked": options.locked,
     }
     if not any((options.file, options.environment, options.image)):
         _check_script_names(command)
-    selector = {name: value for name, value in fields.items() if value not in (None, [])}
-    return {**selector, "ignore_image": True} if options.ignore_image else selector
+    return {name: value for name, value in fields.items() if value is not None and value != [] and value is not False}
 
 
 def _check_script_names(command: Sequence[str]) -> None:

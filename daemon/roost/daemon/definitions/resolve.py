@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 
 import msgspec
 
@@ -28,7 +29,9 @@ from roost.daemon.workers.context import JobContext
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
 from roost.model.definition import (
+    NO_CHOICES,
     Base,
+    Choices,
     ContainerSettings,
     Defaults,
     Definition,
@@ -53,10 +56,33 @@ from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
 
+_PYTHON_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,5}(\.[0-9]{1,5})?")
+
 
 def is_pinned(selector: EnvironmentSelector) -> bool:
     """Whether one generation or one lock is requested, instead of the current one."""
     return selector.generation is not None or selector.lock is not None
+
+
+def has_choices(selector: EnvironmentSelector) -> bool:
+    """Whether options choose or add something that the definition does not say by itself."""
+    return bool(get_choices(selector) != NO_CHOICES or selector.additions or selector.no_project or selector.locked)
+
+
+def get_choices(selector: EnvironmentSelector) -> Choices:
+    """Return what the selector chooses among the things that a file offers."""
+    return Choices(python=selector.python, extras=tuple(selector.extras), groups=tuple(selector.groups))
+
+
+def check_choices(selector: EnvironmentSelector) -> None:
+    """Raise InvalidRequestError if a choice can't name anything."""
+    if selector.python is not None and not _PYTHON_VERSION.fullmatch(selector.python):
+        raise InvalidRequestError(
+            f"--python is {selector.python!r}; expected a version such as 3.12 or 3.12.4", hint="Give X.Y or X.Y.Z."
+        )
+    for option, names in (("--extra", selector.extras), ("--group", selector.groups), ("--with", selector.additions)):
+        if any(not name.strip() or "\0" in name or "\n" in name for name in names):
+            raise InvalidRequestError(f"{option} has an empty name, or one of several lines", hint="Give one name.")
 
 
 def check_selector(selector: EnvironmentSelector) -> None:
@@ -73,6 +99,7 @@ def check_selector(selector: EnvironmentSelector) -> None:
         raise InvalidRequestError(
             "A path or a word of the command contains a NUL character", hint="Remove the NUL character."
         )
+    check_choices(selector)
     options = (
         ("-f", selector.file),
         ("-e", selector.environment),
@@ -159,16 +186,18 @@ def _read_small(selector: EnvironmentSelector, defaults: Defaults, files: SmallF
 
 def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: WatchedFiles) -> ResolvedDefinition:
     path, absent, notices = None, tuple[str, ...](), tuple[Notice, ...]()
+    choices = get_choices(selector)
     if selector.image is not None:
         parsed = _parsed_image(selector.image)
     elif selector.document is not None:
-        parsed = read_tables(selector.document, files, os.path.join(selector.cwd, "<document>"))
+        parsed = read_tables(selector.document, files, os.path.join(selector.cwd, "<document>"), choices)
         parsed = msgspec.structs.replace(parsed, format=DOCUMENT_FORMAT, path=None)
     else:
         found = _find_file(selector, files)
         data = selector.text.encode() if selector.text is not None else None
         path, absent, notices = found.path, found.absent, found.notices
-        parsed = convert_document(read_source(DefinitionSource(path=path, data=data, format=found.format), files))
+        source = DefinitionSource(path=path, data=data, format=found.format)
+        parsed = convert_document(read_source(source, files, choices))
     parsed = _with_absolute_interpreter(parsed, os.path.dirname(path) if path else selector.cwd)
     defaults = parsed.defaults.apply_to(defaults)
     form = canonicalise_definition(parsed.definition, defaults)

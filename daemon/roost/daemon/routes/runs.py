@@ -14,7 +14,7 @@ from roost.daemon.builds.job import BuildJob
 from roost.daemon.config.ids import new_id
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.editables import editable_warnings
-from roost.daemon.definitions.resolve import resolve_run, used_image
+from roost.daemon.definitions.resolve import has_choices, resolve_run, used_image
 from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
 from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.installers import refuse_installation
@@ -108,7 +108,7 @@ async def _write_launch_plan(
     prefix, config = planned.facts.prefix, resolved.config
     pinned = selector.generation is not None or selector.lock is not None
     key = plan_key(command=selector.command, file=selector.file, environment=selector.environment)
-    if pinned or selector.image is not None or selector.environ or key is None:
+    if pinned or has_choices(selector) or selector.image is not None or selector.environ or key is None:
         return
     if prefix is None or resolved.guards is None or config is None:
         return

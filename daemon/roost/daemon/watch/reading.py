@@ -18,6 +18,7 @@ from roost.daemon.planning.planner import Planner
 from roost.daemon.watch.closure import Closure, find_closure
 from roost.daemon.watch.states import Planned, Trouble, Unreadable
 from roost.daemon.workspace.resolver import EnvironmentResolver
+from roost.model.definition import NO_CHOICES, Choices
 from roost.model.errors import CodedError, InvalidDefinitionError, Location
 from roost.wire.plans import EnvironmentSelector
 
@@ -35,6 +36,9 @@ class WatchSubject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The folder from which a search led to the file; ``None`` if it was named."""
     target: str = "auto"
     ignore_image: bool = False
+    choices: Choices = NO_CHOICES
+    no_project: bool = False
+    locked: bool = False
     caller: dict[str, str] = {}
     """What may be stored of the last caller's variables."""
 
@@ -45,6 +49,11 @@ class WatchSubject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             cwd=self.cwd or os.path.dirname(self.path),
             file=self.path if self.cwd is None else None,
             ignore_image=self.ignore_image,
+            python=self.choices.python,
+            extras=list(self.choices.extras),
+            groups=list(self.choices.groups),
+            no_project=self.no_project,
+            locked=self.locked,
         )
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from roost.daemon.caller.current import caller_variables
 from roost.daemon.caller.variables import without_secrets
+from roost.daemon.definitions.resolve import get_choices
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.watch.reading import WatchSubject
 from roost.model.errors import InvalidDefinitionError
@@ -98,6 +99,9 @@ class UseNotes:
             cwd=selector.cwd if is_search else None,
             target=target,
             ignore_image=selector.ignore_image,
+            choices=get_choices(selector),
+            no_project=selector.no_project,
+            locked=selector.locked,
             caller=without_secrets(caller_variables()),
         )
         self._pending[path] = Use(subject=subject, digest=digest, ready=ready)
@@ -116,5 +120,8 @@ class UseNotes:
 
 
 def _names_a_file(selector: EnvironmentSelector) -> bool:
+    """Whether the selector names a file as it is: what was added for one request is not what the next one uses."""
+    if selector.additions:
+        return False
     others = (selector.text, selector.environment, selector.image, selector.run, selector.document)
     return all(other is None for other in others)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from roost.model.canonical.form import digest_bytes
-from roost.model.definition import ReadResult
+from roost.model.definition import NO_CHOICES, Choices, ReadResult
 from roost.model.documents.document import Document, convert_document
 from roost.model.documents.toml_text import TomlText
 from roost.model.documents.yaml_nodes import YamlNode, YamlPlaces, parse_yaml
@@ -81,24 +81,25 @@ def read_definition(source: DefinitionSource, files: FileAccess) -> ReadResult:
     return result
 
 
-def read_tables(tables: dict[str, Any], files: FileAccess, path: str) -> ReadResult:
+def read_tables(tables: dict[str, Any], files: FileAccess, path: str, choices: Choices = NO_CHOICES) -> ReadResult:
     """Read tables in the shape of ``roost.toml``, as ``roost.model.writers.document`` writes them.
 
     Errors name the tables ``path``; local files are looked up beside it.
 
     Raises: InvalidDefinitionError if the tables are not valid; all problems are among its fields.
     """
-    reading, result = ReadContext(files, path), None
+    reading, result = ReadContext(files, path, choices), None
     with reading.recover(is_outermost=True):
         _check_depth(tables, path)
         result = read_roost(reading, TomlText.from_data(tables, path))
     return convert_document(reading.build_document(result))
 
 
-def read_source(source: DefinitionSource, files: FileAccess) -> Document:
-    """Return the items, problems and result of ``source``. What is wrong with it is among the problems."""
+def read_source(source: DefinitionSource, files: FileAccess, choices: Choices = NO_CHOICES) -> Document:
+    """Return the items, problems and result of ``source`` with ``choices`` of what it offers. What is wrong with it is
+    among the problems."""
     path = source.path or "/<text>"
-    reading, result = ReadContext(files, path), None
+    reading, result = ReadContext(files, path, choices), None
     with reading.recover(is_outermost=True):
         if source.data is None and files.is_folder(path):
             result = _read_folder(reading, path)

@@ -14,7 +14,9 @@ import msgspec
 
 from roost.model.canonical.form import digest_bytes
 from roost.model.definition import (
+    NO_CHOICES,
     Base,
+    Choices,
     Definition,
     InputFile,
     Notice,
@@ -174,9 +176,10 @@ class Recovery:
 class ReadContext:
     """The state of reading one source: what readers report about it and its nested files, and the paths in it."""
 
-    def __init__(self, files: FileAccess, path: str) -> None:
+    def __init__(self, files: FileAccess, path: str, choices: Choices = NO_CHOICES) -> None:
         self.files = files
         self.path = path
+        self.choices = choices
         self.items: list[Item] = []
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []

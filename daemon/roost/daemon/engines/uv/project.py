@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from roost.daemon.engines.uv.requirements import Choices, requirement_name
+from roost.daemon.engines.uv.requirements import UvChoices, requirement_name
 
 _MARKER = " ; "
 
 
-def render_configuration(choices: Choices, default_index: str | None) -> str:
+def render_configuration(choices: UvChoices, default_index: str | None) -> str:
     """Return the content of ``uv.toml``, without metadata. ``default_index`` comes after all other indexes."""
     rows = [f"{key} = {_quote(value)}" for key, value in sorted(choices.settings.items()) if isinstance(value, str)]
     for key, value in sorted(choices.settings.items()):

@@ -24,7 +24,7 @@ from roost.model.syntax.pip_lines import CHOICE_OPTIONS, split_line_index, split
 from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel_error
 
 
-class Choices(msgspec.Struct, kw_only=True):
+class UvChoices(msgspec.Struct, kw_only=True):
     """How uv is to choose, beyond what pip's options can say."""
 
     indexes: list[str] = []
@@ -78,7 +78,7 @@ class UvInputs(msgspec.Struct, kw_only=True):
     """Those of ``requirements`` that are URLs without a name."""
     pinned: list[tuple[str, str]] = []
     """Requirements that one index only may have, and the URL of the index."""
-    choices: Choices = msgspec.field(default_factory=lambda: Choices())
+    choices: UvChoices = msgspec.field(default_factory=lambda: UvChoices())
     editables: list[str] = []
     """Folders of editable installs."""
     ignored: list[str] = []

@@ -9,8 +9,8 @@ import pytest
 from roost.daemon.engines.uv.errors import PipOptionError, PipVariableError
 from roost.daemon.engines.uv.project import render_configuration, render_pinned_project
 from roost.daemon.engines.uv.requirements import (
-    Choices,
     RequirementsTranslator,
+    UvChoices,
     UvInputs,
     find_extras,
     split_credentials,
@@ -245,14 +245,14 @@ def test_the_project_that_uv_gets_has_an_index_for_each_package() -> None:
 
 
 def test_the_configuration_has_the_default_index_last() -> None:
-    choices = Choices(indexes=["https://one/simple"], settings={"exclude-newer-package": {"a": "false"}})
+    choices = UvChoices(indexes=["https://one/simple"], settings={"exclude-newer-package": {"a": "false"}})
     configuration = tomllib.loads(render_configuration(choices, "https://default/simple"))
     assert configuration["index"] == [
         {"url": "https://one/simple"},
         {"url": "https://default/simple", "default": True},
     ]
     assert configuration["exclude-newer-package"] == {"a": False}
-    assert tomllib.loads(render_configuration(Choices(), "https://default/simple")) == {}
+    assert tomllib.loads(render_configuration(UvChoices(), "https://default/simple")) == {}
 
 
 @pytest.mark.parametrize(
