@@ -1,9 +1,8 @@
 """Changes of environment files: packages added to and removed from a text, which stays as it is everywhere else.
 
 Read in this order: ``change`` (what is asked, and what came of it), ``source_text`` (a file's bytes and pieces of them
-that are replaced), ``item_lists`` (where an item goes, and how it is written), ``toml_arrays``, ``yaml_lists`` and
-``requirement_lines`` (the lists of each kind of file), ``scripts`` (a script's metadata), ``edit`` (the change, verified
-by reading both texts), ``beginnings`` (texts of new files). May import the rest of ``roost.model``.
+that are replaced), ``edit`` (the change, verified by reading both texts), ``beginnings`` (texts of new files). May
+import the rest of ``roost.model``.
 
-Doors: beginnings, change, edit.
+Doors: none.
 """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion, Version
 
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
 from roost.model.syntax.match_specs import MatchSpecError, normalise_match_spec, spec_name, to_rattler
@@ -127,3 +129,26 @@ def parse_name(text: str) -> str:
         shown = strip_credentials(body)[0]
         raise PackageTextError(f"{shown!r} is not the name of a package", hint="Name the package without a version.")
     return body.lower()
+
+
+def with_versions(order: EditOrder, versions: Mapping[str, str]) -> EditOrder:
+    """Return ``order`` with ``>=`` and the version for each added pip package that has no bound and is in ``versions``.
+
+    ``versions`` are those of a solve, by the packages' normalised names (PEP 503); of one that is left out, or whose
+    version is not one of PEP 440, the text stays. Local parts (``+cu128``) are no part of a bound.
+    """
+    return msgspec.structs.replace(order, add=tuple(_add_bound(text, versions) for text in order.add))
+
+
+def _add_bound(text: str, versions: Mapping[str, str]) -> str:
+    prefix = _PREFIX.match(text.strip())
+    start, body = (prefix.group(), text.strip()[prefix.end() :]) if prefix else ("", text.strip())
+    try:
+        found = Requirement(body)
+        version = Version(versions.get(normalise_name(found.name), ""))
+    except (InvalidRequirement, InvalidVersion):
+        return text
+    if found.specifier or found.url or start.startswith("conda"):
+        return text
+    head = body.partition(";")[0].rstrip()
+    return f"{start}{head}>={version.public}{body[len(head) :]}"
