@@ -218,6 +218,20 @@ class RegisteredEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     location: Location
 
 
+class ProjectSource(msgspec.Struct, frozen=True, kw_only=True):
+    """The project of a ``pyproject.toml``: what is installed on top of its dependencies, in a prefix of its own. It is
+    neither in the definition nor in its lock."""
+
+    name: str
+    """Normalised by PEP 503."""
+    folder: str
+    """Absolute."""
+    digest: str
+    """``sha256:`` of its build files."""
+    location: Location
+    """Where it is written that there is a project: its ``[build-system]``, if it has one."""
+
+
 class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of reading one source."""
 
@@ -238,5 +252,6 @@ class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
     credentials: dict[str, str] = {}
     """``scheme://host[:port]`` to ``user:password`` or ``/t/TOKEN``, for the engines in this request only: never
     stored, logged or digested."""
+    project: ProjectSource | None = None
     registered: RegisteredEnvironment | None = None
     """The registered environment that the file names; ``definition`` is then empty, and ``settings`` come on top."""

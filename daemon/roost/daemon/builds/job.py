@@ -48,6 +48,7 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
             selector.generation,
             selector.lock,
             self.push,
+            (project.folder, project.digest) if (project := self.resolved.project) is not None else (),
             _engine_key() if self.resolved.is_image and self.push is None else (),
         )
 

@@ -41,6 +41,9 @@ from roost.daemon.locks.solve import create_solve_job, describe_unanswered, requ
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
+from roost.daemon.projects.errors import explain_project_failure
+from roost.daemon.projects.layer import add_project
+from roost.model.definition import ProjectSource
 from roost.model.errors import BuildCancelledError, CodedError, LookupFailedError
 from roost.model.locks.lock import HostPython, Lock, digest_lock
 from roost.model.records import Generation
@@ -268,6 +271,8 @@ class BuildSession:
             with request_index_variables(unset):
                 prefix = await self._parts.prefixes.ensure(request, self._publish)
             generation = await self._record_generation(planned.facts, request, prefix)
+        if job.resolved.project is not None:
+            prefix = await self._install_project(request, job.resolved.project)
         await self._index.builds.update(self.build.id, generation=generation.number, artifact_id=prefix.artifact.id)
         if prefix.seconds_worked is not None:
             total = time.monotonic() - started - prefix.seconds_waited
@@ -282,6 +287,22 @@ class BuildSession:
             seconds=round(time.monotonic() - started, 3),
             reasons=[*planned.plan.reasons, *([shared_prefix_reason(digest)] if prefix.reused else [])],
         )
+
+    async def _install_project(self, base: PrefixRequest, project: ProjectSource) -> PrefixResult:
+        """Return the prefix of the layer of ``project`` on the lock of ``base``, which is ready and recorded. The
+        guards of launch plans include the build files, so none starts a command in the layer of earlier ones."""
+        layer = msgspec.structs.replace(base, lock=add_project(base.lock, project), generation=None)
+        progress = BuildProgress(self._publish, self._job.selector.environ)
+        progress.start("project")
+        try:
+            prefix = await self._parts.prefixes.ensure(layer, self._publish)
+        except CodedError as error:
+            if (explained := explain_project_failure(error, project)) is error:
+                raise
+            raise explained from error
+        progress.finish("project")
+        await progress.record(self._index)
+        return prefix
 
     async def _record_generation(self, facts: Facts, request: PrefixRequest, prefix: PrefixResult) -> Generation:
         """Return the generation of ``prefix``: 1. the one that was requested; 2. the one that was recorded with the

@@ -83,6 +83,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     lock_digest: str | None = None
     prefix: Artifact | None = None
     """The ready prefix of the lock."""
+    project: str | None = None
+    """Name of the project that is installed on top of the lock; ``prefix`` is then that of the layer."""
+    has_base_prefix: bool = False
+    """Whether the prefix of the lock itself is ready; of meaning with a ``project`` only."""
     prefix_drift: Reason | None = None
     """Why that prefix can't be used although it is recorded as ready."""
     shared_lock: Reason | None = None

@@ -215,6 +215,7 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         absent=absent,
         guards=None if files.has_read_folders or is_sent else tuple(files.guards.values()),
         defaults=defaults,
+        project=None if is_sent or selector.no_project else parsed.project,
     )
 
 

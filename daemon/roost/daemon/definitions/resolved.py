@@ -8,7 +8,7 @@ from roost.daemon.decision.decide import choose_target
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.editables import has_editables
 from roost.daemon.oci.target_platforms import local_platform, target_image_platform
-from roost.model.definition import Defaults, Definition, InputFile, ReadResult, Settings
+from roost.model.definition import Defaults, Definition, InputFile, ProjectSource, ReadResult, Settings
 from roost.model.locks.lock import Lock
 from roost.model.records import HOST_SCOPE, FileStamp
 from roost.wire.plans import SourceView
@@ -51,6 +51,8 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """What the canonical form spells out if the definition leaves it open; a solve must use the same values."""
     config: FileStamp | None = None
     """The config file that the defaults come from."""
+    project: ProjectSource | None = None
+    """What is installed on top of the definition for a target that runs prefixes, unless the request leaves it out."""
     environment: tuple[str, int] | None = None
     """Name and version of a registered environment."""
     former: FormerLock | None = None
@@ -82,6 +84,12 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
 
     def _targeted(self, platform: str, *, is_image: bool) -> TargetedDefinition:
         fields = {**msgspec.structs.asdict(self), "platform": platform, "is_image": is_image}
+        if is_image and self.project is not None:
+            left_out = WarningView(
+                code="project-not-in-image",
+                message=f"The project {self.project.name} is not part of the image, which has its dependencies",
+            )
+            fields.update(project=None, warnings=[*self.warnings, left_out])
         return TargetedDefinition(**fields)
 
 

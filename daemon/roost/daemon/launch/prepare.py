@@ -61,7 +61,7 @@ def prefix_launch(resolved: ResolvedDefinition, prefix: Artifact, generation: Ge
         hook_variables=list(HOOK_VARIABLES),
         variables=resolved.settings.variables,
         definition_digest=resolved.digest,
-        lock_digest=prefix.key,
+        lock_digest=generation.lock_digest if generation else prefix.key,
         generation=generation.number if generation else None,
         artifact=prefix.id,
         python=os.path.join(prefix.path, "bin", "python"),

@@ -32,6 +32,7 @@ from roost.daemon.locks.solve import create_solve_job, describe_unanswered, solv
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import format_platform
 from roost.daemon.planning.estimates import PlanEstimates
+from roost.daemon.projects.lookup import ProjectLayers
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock, digest_lock
@@ -101,6 +102,7 @@ class Planner:
         self.shared_locks = SharedLocks(lock_registry)
         self.bases = Bases(store, engines)
         self.estimates = PlanEstimates(store.index)
+        self._layers = ProjectLayers(store.index)
         self.image_probe = ImageProbe(store, engines, self.bases, config)
         self._interpreters = ImageInterpreters(engines)
         self._unmodified_images = UnmodifiedImages(
@@ -157,7 +159,9 @@ class Planner:
         nearest = await self._find_nearest(resolved) if is_unknown else None
         if solve and lock.digest is None:
             lock = await self._solve(resolved, selector, lock, prefers=not (request.rebuild or request.as_of))
-        image = ImageFacts()
+        image, prefix = ImageFacts(), lock.prefix
+        if resolved.project is not None:
+            prefix = await self._layers.find_ready(lock.digest, resolved.project) if lock.digest else None
         if resolved.is_image:
             check_image(resolved.definition)
             if lock.digest is not None:
@@ -167,8 +171,10 @@ class Planner:
             definition_known=known.known,
             generation=lock.generation,
             lock_digest=lock.digest,
-            prefix=lock.prefix,
-            prefix_drift=await asyncio.to_thread(find_drift, lock.prefix) if lock.prefix else None,
+            prefix=prefix,
+            project=resolved.project.name if resolved.project else None,
+            has_base_prefix=lock.prefix is not None,
+            prefix_drift=await asyncio.to_thread(find_drift, prefix) if prefix else None,
             shared_lock=lock.shared,
             registry_unknown=lock.registry_unknown,
             links_unanswered=lock.links_unanswered,

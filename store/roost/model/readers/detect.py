@@ -176,12 +176,18 @@ def classify_pyproject(data: bytes, path: str) -> Literal["roost", "pyproject"] 
     """
     try:
         toml = TomlText(decode_text(data, path), path)
-        has_roost = "roost" in toml.table("tool")
+        has_roost = has_definition_table(toml)
         has_project = bool(PYPROJECT_TABLES & set(toml.data)) or find_other_tool(toml) is not None
     except (TomlError, EncodingError):
         text = data.decode("utf-8", "replace")
         has_roost, has_project = re.search(r"^[ \t]*\[tool\.roost\b", text, re.MULTILINE) is not None, True
     return "roost" if has_roost else "pyproject" if has_project else None
+
+
+def has_definition_table(toml: TomlText) -> bool:
+    """Whether ``[tool.roost]`` has a definition: more than whether the project is installed."""
+    table = toml.table("tool").get("roost")
+    return table is not None and not (isinstance(table, dict) and set(table) == {"project"})
 
 
 def has_script_metadata(data: bytes, path: str) -> bool:

@@ -1,6 +1,6 @@
 """Reader of PEP 621 ``pyproject.toml`` (with PEP 735 dependency groups) and of PEP 723 script metadata.
 
-A project's dependencies are read, but the project itself is not. All groups are included, in the order of the file,
+A project's dependencies are the definition; the project itself is found by ``projects``, and not part of it. All groups are included, in the order of the file,
 unless ``[tool.uv]`` has ``default-groups``. What ``[tool.uv]`` and the tables of other tools say of packages is
 followed, refused or reported (``readers.tools``).
 """
@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
@@ -18,6 +19,7 @@ from roost.model.documents.toml_text import TomlError, TomlText
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.mistakes.near_keys import report_misspelled
 from roost.model.readers.mistakes.unread_files import find_other_tool, unread_error
+from roost.model.readers.projects import find_project
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.script_blocks import ScriptBlock, find_blocks, find_fault
 from roost.model.readers.source import ReadContext
@@ -74,9 +76,12 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
         with reading.recover():
             items += uv.place(_read_items(reading, toml, lines, "tool", "pdm", "dev-dependencies", group), group)
     requires = project.get("requires-python")
-    return _build_requirements_result(
+    parsed = _build_requirements_result(
         reading, toml, unique_items(items), requires, ("project", "requires-python"), "pyproject"
     )
+    with reading.recover():
+        parsed = msgspec.structs.replace(parsed, project=find_project(reading, toml))
+    return parsed
 
 
 def _report_unused_locks(reading: ReadContext) -> None:

@@ -23,7 +23,7 @@ from roost.model.readers.azure import read_v2
 from roost.model.readers.azure_jobs import IMPORT_HINT, EnvironmentUnreadableError, read_job
 from roost.model.readers.azure_sdk import read_run_configuration, read_v1
 from roost.model.readers.conda import read_conda
-from roost.model.readers.detect import check_text, detect_syntax, detect_yaml
+from roost.model.readers.detect import check_text, detect_syntax, detect_yaml, has_definition_table
 from roost.model.readers.docker import read_context, read_dockerfile
 from roost.model.readers.explicit import read_conda_list, read_explicit
 from roost.model.readers.lock_files import read_conda_lock, read_pixi_lock
@@ -144,7 +144,7 @@ def _read_text(reading: ReadContext, text: str, format: str | None) -> ReadResul
         return _TEXT[syntax](reading, text)
     if syntax in ("toml", "roost", "pyproject", *_TOML_LOCKS):
         toml = TomlText(text, reading.path)
-        is_nested = "roost" in toml.table("tool")
+        is_nested = has_definition_table(toml)
         found = format or _detect_toml(toml)
         if found in _TOML_LOCKS:
             return _TOML_LOCKS[found](reading, toml)
@@ -188,7 +188,7 @@ def _detect_toml(toml: TomlText) -> str:
 
     Raises: FormatUnreadError if the file is of another tool, and not read.
     """
-    if "roost" in toml.table("tool"):
+    if has_definition_table(toml):
         return "roost"
     if "lock-version" in toml.data:
         return "pylock"

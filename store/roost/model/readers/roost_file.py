@@ -34,6 +34,7 @@ from roost.model.documents.toml_places import TomlPath
 from roost.model.documents.toml_text import TomlText
 from roost.model.errors import Location
 from roost.model.readers.docker import normalise_dockerfile_path, read_context_base, report_context_uses
+from roost.model.readers.projects import find_project
 from roost.model.readers.pyproject import check_requires_python, check_strings, read_text_line, record_keys
 from roost.model.readers.source import ReadContext, check_variables, decode_text
 from roost.model.readers.tools.uv_sources import UvProject
@@ -123,7 +124,7 @@ class _RoostFileReader:
     def read(self) -> ReadResult:
         recover = self.reading.recover
         record_keys(self.reading, self.toml, self.above)
-        self._check_keys(self.data, (), ["name", *SECTIONS, "kept"])
+        self._check_keys(self.data, (), ["name", *SECTIONS, "kept", *(["project"] if self.above else [])])
         name, passthrough, defaults = None, dict[str, dict[str, Any]](), DefaultOverrides()
         with recover():
             name = self._check_shape(self.data["name"], ("name",), "text") if "name" in self.data else None
@@ -141,7 +142,11 @@ class _RoostFileReader:
         parsed = self.reading.build_result(definition, "roost", settings=settings, name=name)
         with recover():
             defaults = self._read_defaults(sections["defaults"])
-        return msgspec.structs.replace(parsed, defaults=defaults)
+        project = None
+        if self.above:
+            with recover():
+                project = find_project(self.reading, self.toml, only_explicit=True)
+        return msgspec.structs.replace(parsed, defaults=defaults, project=project)
 
     def _read_defaults(self, table: dict[str, Any]) -> DefaultOverrides:
         """Read the defaults that apply instead of the configured ones if the other sections do not set them."""

@@ -24,7 +24,7 @@ PROJECT_KEYS: KeyRules = {
     "managed": irrelevant("it only says whether uv's commands manage the project"),
     "minimum-libc-version": refused("it changes which wheels fit", "State glibc under [system] of a roost.toml."),
     "override-dependencies": followed("takes the place of every other requirement for the package"),
-    "package": irrelevant("the project itself is not installed"),
+    "package": followed("whether the project itself is installed"),
     "required-environments": irrelevant(_UNIVERSAL),
     "sources": followed("where the packages that it names come from"),
     "workspace": followed("where members are that sources name"),

@@ -1,0 +1,87 @@
+"""Which project a ``pyproject.toml`` has, by static reading: no build backend runs.
+
+A project is what uv would install: there is a ``[build-system]``, and ``[tool.uv]`` does not have ``package = false``;
+or ``package = true``. ``[tool.roost] project`` decides before both. It has to have a static name in ``[project]``.
+
+The build files are ``BUILD_FILES``, ``MANIFEST.in``, ``hatch_build.py``, and the module of a backend in the project
+itself (``backend-path``). A change of one may change what a build installs; a change of any other file may not,
+because the installation refers to the sources where they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterator
+
+from roost.model.canonical.form import digest_bytes
+from roost.model.definition import ProjectSource
+from roost.model.documents.toml_text import TomlText
+from roost.model.readers.source import BUILD_FILES, ReadContext
+from roost.model.syntax.pip_lines import normalise_name
+
+_MORE_FILES = ("MANIFEST.in", "hatch_build.py")
+_MOST_PATHS = 8
+"""Folders of ``backend-path`` that are searched."""
+
+
+def find_project(reading: ReadContext, toml: TomlText, *, only_explicit: bool = False) -> ProjectSource | None:
+    """Return the project of ``toml``; ``None`` if it has none or may not have one.
+
+    ``only_explicit``: ``[tool.roost] project = true`` is needed, since the dependencies of the project are not those of
+    the definition. What is missing of an explicit one is reported as a warning.
+    Raises: InvalidDefinitionError if a key that decides has a value of another type.
+    """
+    explicit = _read_flag(toml, "tool", "roost", "project")
+    package = _read_flag(toml, "tool", "uv", "package")
+    has_backend = "build-system" in toml.data
+    wanted = explicit if explicit is not None else package if package is not None else has_backend
+    if not wanted or (only_explicit and not explicit):
+        return None
+    if posixpath.basename(reading.path) != "pyproject.toml":
+        return None
+    location = toml.locate("build-system") if has_backend else toml.locate("project")
+    name = toml.table("project").get("name")
+    if not isinstance(name, str) or not name.strip():
+        if explicit or package:
+            message = "The project is not installed: it has no name in [project]"
+            reading.warn("project-unnamed", message, location)
+        return None
+    folder = posixpath.dirname(reading.path)
+    digest = _digest_build_files(reading, toml, folder)
+    return ProjectSource(name=normalise_name(name.strip()), folder=folder, digest=digest, location=location)
+
+
+def _read_flag(toml: TomlText, *keys: str) -> bool | None:
+    value = toml.table(*keys[:-1]).get(keys[-1])
+    if value is not None and not isinstance(value, bool):
+        raise toml.error(f"{keys[-1]!r} is {value!r}; expected true or false", *keys)
+    return value
+
+
+def _digest_build_files(reading: ReadContext, toml: TomlText, folder: str) -> str:
+    content = hashlib.sha256(b"roost project 1\n")
+    for name in dict.fromkeys([*BUILD_FILES, *_MORE_FILES, *_list_backend_modules(toml)]):
+        path = reading.files.resolve(posixpath.join(folder, name))
+        if not reading.files.covers(path):
+            continue
+        if reading.files.exists(path) and not reading.files.is_folder(path):
+            content.update(f"{name!r} {digest_bytes(reading.load_file(path, None))}\n".encode())
+        else:
+            reading.record_input(path, None)
+    return "sha256:" + content.hexdigest()
+
+
+def _list_backend_modules(toml: TomlText) -> Iterator[str]:
+    """Yield the files that a backend in the project may be in, relative to its folder."""
+    table = toml.table("build-system")
+    backend, paths = table.get("build-backend"), table.get("backend-path")
+    if not isinstance(backend, str) or not isinstance(paths, list):
+        return
+    module = backend.partition(":")[0].strip().replace(".", "/")
+    if not module or module.startswith("/"):
+        return
+    for path in paths[:_MOST_PATHS]:
+        if isinstance(path, str) and not posixpath.isabs(path):
+            below = posixpath.normpath(posixpath.join(path, module))
+            yield from (f"{below}.py", f"{below}/__init__.py")
