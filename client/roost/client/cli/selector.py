@@ -23,14 +23,13 @@ def add_selector_options(
     one.add_argument("-f", dest="file", metavar="PATH", help="an environment file, or a folder with one")
     one.add_argument("--image", metavar="REF", help="a container image that brings its own Python")
     if definition_only:
-        parser.set_defaults(generation=None, lock=None, ignore_image=False, no_project=False)
+        parser.set_defaults(generation=None, lock=None, ignore_image=False)
         return
     group.add_argument("--generation", type=int, metavar="N", help="an older result of it, by its number")
     group.add_argument(
         "--lock", metavar="sha256:…", help="an older result of it, or one that another machine shared, by its lock"
     )
     group.add_argument("--ignore-image", action="store_true", help="drop docker steps for a local prefix, on purpose")
-    group.add_argument("--no-project", action="store_true", help="only the dependencies of a pyproject.toml")
     action: Any = {"action": "append"} if many_targets else {"default": "auto"}
     group.add_argument("-t", dest="target", metavar="TARGET", help="where to run it (auto)", **action)
 

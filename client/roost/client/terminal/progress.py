@@ -19,6 +19,7 @@ STEP_TITLES = {
     "link": "linking",
     "build-wheels": "building wheels",
     "pip": "installing pip packages",
+    "project": "installing the project",
     "bytecode": "compiling",
     "scripts": "running link scripts",
     "publish": "publishing",

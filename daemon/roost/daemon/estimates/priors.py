@@ -20,6 +20,7 @@ PRIORS: Mapping[str, Mapping[str, float]] = {
     "build-wheels": {FIXED: 0.2, "sources": 3.0},
     "link": {FIXED: 0.25, "packages": 0.004, "files": 4e-5, "unseen": 1e-8, "fetched": 0.02, "channel": 4e-8},
     "pip": {FIXED: 0.2, "packages": 0.004, "files": 5e-5, "unseen": 1e-8, "fetched": 0.03, "index": 5e-8},
+    "project": {FIXED: 2.0},
     "bytecode": {FIXED: 0.08, "compiled": 5e-4, "compiled_bytes": 4e-7, "unseen": 2e-6, "linked": 4e-5},
     "scripts": {FIXED: 0.2},
     "publish": {FIXED: 0.1, "packages": 0.002, "files": 5e-5, "unseen": 1e-8},

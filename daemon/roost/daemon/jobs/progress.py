@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-PrefixStep = Literal["solve", "lock-pip", "download", "link", "build-wheels", "pip", "bytecode", "scripts", "publish"]
+PrefixStep = Literal[
+    "solve", "lock-pip", "download", "link", "build-wheels", "pip", "project", "bytecode", "scripts", "publish"
+]
 ImageStep = Literal["base", "docker-steps", "layers", "load", "pull", "push"]
 BundleStep = Literal["pack", "unpack"]
 StepKind = PrefixStep | ImageStep | BundleStep | Literal["wait"]

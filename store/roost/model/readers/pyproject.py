@@ -1,8 +1,8 @@
 """Reader of PEP 621 ``pyproject.toml`` (with PEP 735 dependency groups) and of PEP 723 script metadata.
 
-A project's dependencies are the definition; the project itself is found by ``projects``, and not part of it. All groups are included, in the order of the file,
-unless ``[tool.uv]`` has ``default-groups``. What ``[tool.uv]`` and the tables of other tools say of packages is
-followed, refused or reported (``readers.tools``).
+A project's dependencies are the definition; the project itself is found by ``projects``, and not part of it. All groups
+are included, in the order of the file, unless ``[tool.uv]`` has ``default-groups``. What ``[tool.uv]`` and the tables
+of other tools say of packages is followed, refused or reported (``readers.tools``).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
         reading, toml, unique_items(items), requires, ("project", "requires-python"), "pyproject"
     )
     with reading.recover():
-        parsed = msgspec.structs.replace(parsed, project=find_project(reading, toml))
+        return msgspec.structs.replace(parsed, project=find_project(reading, toml))
     return parsed
 
 
