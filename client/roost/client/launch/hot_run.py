@@ -81,7 +81,7 @@ def _supervise(answer: dict[str, Any], command: Sequence[str]) -> int | None:
     try:
         return supervisor.run()
     except activate.LeaseGoneError:
-        supervisor.report_end("failed", 125)
+        supervisor.report_failure(125)
         return None
 
 

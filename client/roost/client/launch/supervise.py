@@ -6,7 +6,8 @@ A detached run has its specification as JSON on standard input. It has ``command
 ``wire.Launch``), ``environ`` (the caller's variables), ``variables`` (those of the run), ``socket``, ``run_id`` and
 ``output_bytes``, the bound of the output (``wire.run_output``).
 ``FOLDER/lock`` is held by the supervisor and by the command, so that the kernel releases it when the last of them ends;
-``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written atomically, before the daemon is notified.
+``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written atomically, before the daemon is notified. Nobody waits
+for the daemon's answer to that: it reads the file when it is asked for the run.
 """
 
 from __future__ import annotations
@@ -51,27 +52,39 @@ class Supervisor:
         lease = activate.hold_lease(self._spec["launch"]["lease"])
         # Not synced: no process outlives a power loss.
         _replace_file(os.path.join(self._folder, "pid"), f"{os.getpid()} {_start_ticks()}", durably=False)
-        # The daemon writes this while the command starts. Its answer is read before the end is sent: in the other order
-        # the end could be recorded first.
+        # The daemon writes this while the command starts. If the end is recorded first, it has the start as well.
         began = self._send_report(f'{{"state":"running","pid":{os.getpid()}}}')
+        started = _current_time()
         os.set_inheritable(lock, True)
         try:
             status = self._run_bounded(output)
         finally:
             if lease is not None:
                 os.close(lease)
-        ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        end = f'{{"exit_status": {status}, "ended": "{ended}"}}'
-        _replace_file(os.path.join(self._folder, "exit"), end, durably=True)
-        if _await_answer(began):
-            self.report_end("succeeded" if status == 0 else "failed", status)
+        end = f'{{"exit_status":{status},"started":"{started}","ended":"{_current_time()}"}}'
+        path = os.path.join(self._folder, "exit")
+        # Synced if nobody waits for this process, or if there is no daemon that commits the end.
+        _replace_file(path, end, durably=output is not None)
+        ended = self._send_report(_end_report(status))
+        if ended is None and output is None:
+            _replace_file(path, end, durably=True)
+        for connection in (began, ended):
+            if connection is not None:
+                connection.close()
         os.close(lock)
         return status
 
-    def report_end(self, state: str, status: int) -> None:
-        """Report how the run ended. A daemon that is away, or does not answer, reads it from the folder when it is
-        back."""
-        _await_answer(self._send_report(f'{{"state":"{state}","exit_status":{status}}}'))
+    def report_failure(self, status: int) -> None:
+        """Report that the command never started, and wait until that is recorded: another run takes its place."""
+        connection = self._send_report(_end_report(status))
+        if connection is None:
+            return
+        try:
+            while connection.recv(65536):
+                pass
+        except OSError:  # silent for too long, or away: it finds out by itself
+            pass
+        connection.close()
 
     def _run_bounded(self, output: IO[bytes] | None) -> int:
         """Run the command; the output of a detached run stays below its bound meanwhile."""
@@ -167,20 +180,13 @@ class Supervisor:
         return None
 
 
-def _await_answer(connection: socket | None) -> bool:
-    """Wait until the daemon has answered a report; return whether it did."""
-    if connection is None:
-        return True  # it may be back by now
-    try:
-        while connection.recv(65536):
-            pass
-    except TimeoutError:
-        return False
-    except OSError:
-        pass
-    finally:
-        connection.close()
-    return True
+def _end_report(status: int) -> str:
+    return f'{{"state":"{"failed" if status else "succeeded"}","exit_status":{status}}}'
+
+
+def _current_time() -> str:
+    """Return the time in UTC (RFC 3339)."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _enter_folder(path: str) -> None:

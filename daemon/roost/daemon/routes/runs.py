@@ -260,7 +260,7 @@ async def attach_run(call: Call[None]) -> web.StreamResponse:
 
 async def list_runs(call: Call[None]) -> RunsResponse:
     services, page = call.app[SERVICES], call.query(PageQuery)
-    await services.runs.processes.check_orphans()
+    await services.runs.processes.check_all()
     records = await services.store.index.runs.list_page(page.limit, page.before)
     return RunsResponse(runs=[run_view(record) for record in records])
 

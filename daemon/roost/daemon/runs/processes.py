@@ -1,7 +1,9 @@
 """Runs as processes of this machine: supervised by the client that started them, or detached by a process of their own.
 
 Every supervisor holds a lock and leaves an exit file in the run's folder (``store.disk.run_folders``), so that a daemon
-that was away learns what happened meanwhile. The daemon watches supervisors by pidfd and never supervises itself.
+that was away learns what happened meanwhile. The daemon watches supervisors by pidfd and never supervises itself. A
+supervisor in the foreground reports the end and leaves without waiting for an answer, so whoever asks for a run that is
+not known to have ended gets what its exit file says.
 """
 
 from __future__ import annotations
@@ -10,17 +12,17 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 
 import msgspec
 
 from roost.daemon.jobs.lifecycle import BackgroundTasks, DaemonStoppingError, Lifecycle
-from roost.daemon.runs.records import RunRecords, run_over_error
+from roost.daemon.runs.records import RunRecords
 from roost.daemon.runs.states import ENDED, observation_from_report
 from roost.model.errors import StoreError
 from roost.model.records import RunRecord
-from roost.store.disk.run_folders import RunExit, open_supervisor, read_outcome
+from roost.store.disk.run_folders import RunExit, open_supervisor, read_exit, read_outcome
 from roost.wire.installation import isolated_command
 from roost.wire.run_output import OUTPUT, REMOVED, REMOVED_LINE, describe_cut, read_cut
 from roost.wire.runs import Launch, RunRequest, RunUpdate
@@ -46,6 +48,9 @@ class ProcessRuns:
         self._foreground: set[str] = set()
         self._orphans: set[str] = set()
         """Runs without a supervisor that may go on or have left an exit file: checked when a client requests them."""
+        self._open: set[str] = set()
+        """Runs whose end is not committed yet, as far as is known here: their exit file is read when a client requests
+        them."""
 
     def is_supervised(self, run_id: str) -> bool:
         """Whether a supervisor of the run is being watched."""
@@ -55,7 +60,12 @@ class ProcessRuns:
         """Return the run as it is by now. Raises LookupFailedError."""
         if run_id in self._orphans:
             await self._check_orphan(run_id)
-        return await self._records.get(run_id)
+        elif run_id in self._open:
+            await self._end_by_files([run_id])
+        run = await self._records.get(run_id)
+        if run.state in ENDED:
+            self._open.discard(run_id)
+        return run
 
     async def start_detached(self, run: RunRecord, launch: Launch, request: RunRequest) -> None:
         """Start the supervisor, which outlives the daemon. Raises OSError if the system has no room for a process."""
@@ -85,15 +95,10 @@ class ProcessRuns:
 
         Raises RunOverError, LookupFailedError, StoreError.
         """
-        run = await self.get(run_id)
         reported = observation_from_report(update)
-        found = self._records.observe(run, reported)
-        if found is None and reported.state == "running":
-            raise run_over_error(run)
-        if found is None:
-            return run
-        if found.state != "running":
-            return await self._end(run_id, found)
+        if reported.state != "running":
+            run = await self.get(run_id)  # as its exit file says, which has the times too
+            return run if self._records.observe(run, reported) is None else await self._end(run_id, reported)
         run = await self._records.mark_running(run_id)
         if supervisor is not None:
             self._unwatch(run_id)
@@ -113,6 +118,7 @@ class ProcessRuns:
             signal.pidfd_send_signal(self._supervisors[run_id], signal.SIGTERM)
 
     def _watch_pid(self, run_id: str, pid: int, *, foreground: bool = False) -> None:
+        self._open.add(run_id)
         if run_id in self._supervisors or not hasattr(os, "pidfd_open"):
             return
         try:
@@ -149,8 +155,9 @@ class ProcessRuns:
 
     async def _check(self, run_id: str) -> None:
         """Record what a supervisor that has ended left: an exit file, a command that goes on, or nothing."""
-        run = await self.get(run_id)
+        run = await self._records.get(run_id)
         if run.state in ENDED:
+            self._open.discard(run_id)
             return
         observation = await asyncio.to_thread(read_outcome, self._records.folder(run_id))
         if observation.state == "running":
@@ -161,16 +168,30 @@ class ProcessRuns:
     async def _end(self, run_id: str, observation: RunExit) -> RunRecord:
         if run_id in self._foreground:  # its client may do other things yet
             self._unwatch(run_id)
-        return await self._records.end(run_id, observation)
+        run = await self._records.end(run_id, observation)
+        self._open.discard(run_id)
+        return run
+
+    async def _end_by_files(self, run_ids: Iterable[str]) -> None:
+        """Record the end of those runs that have left an exit file, whether or not their supervisors' reports have
+        arrived."""
+        folders = {run_id: self._records.folder(run_id) for run_id in run_ids}
+        for run_id, found in (await asyncio.to_thread(_read_exits, folders)).items():
+            try:
+                await self._end(run_id, found)
+            except StoreError as error:  # the run is reported as it is recorded
+                log.warning("The end of run %s is not recorded yet: %s", run_id, error.message)
 
     def check_later(self, run_id: str) -> None:
         """Check the run when a client requests it: its end could not be written now."""
         self._orphans.add(run_id)
 
-    async def check_orphans(self) -> None:
-        """Check all runs without a supervisor, before all runs are listed."""
+    async def check_all(self) -> None:
+        """Record the ends of runs that have ended by now, before all runs are listed."""
         for run_id in list(self._orphans):
-            await self.get(run_id)
+            await self._check_orphan(run_id)
+        if self._open:
+            await self._end_by_files(self._open)
 
     async def _check_orphan(self, run_id: str) -> None:
         self._orphans.discard(run_id)
@@ -187,6 +208,7 @@ class ProcessRuns:
             if descriptor is None and run.target == "local":
                 self._orphans.add(run.id)
             elif descriptor is not None:
+                self._open.add(run.id)
                 self._watch(run.id, descriptor, foreground=not run.detached)
 
     async def output(self, run_id: str, *, follow: bool) -> AsyncIterator[bytes]:
@@ -209,6 +231,11 @@ class ProcessRuns:
         await self._background.wait()
         for run_id in list(self._supervisors):
             self._unwatch(run_id)
+
+
+def _read_exits(folders: Mapping[str, str]) -> dict[str, RunExit]:
+    found = {run_id: read_exit(folder) for run_id, folder in folders.items()}
+    return {run_id: end for run_id, end in found.items() if end is not None}
 
 
 async def _write_spec(process: asyncio.subprocess.Process, data: bytes) -> None:

@@ -21,6 +21,7 @@ from roost.model.errors import CodedError, InvalidRequestError, LookupFailedErro
 from roost.model.records import KnownDefinition, RunRecord
 from roost.store.clock import utc_now
 from roost.store.disk.run_folders import BegunRun, RunExit, create_folder
+from roost.store.index.tables.records import RecordUnknownError
 from roost.store.store import Store
 from roost.wire.runs import RunRequest
 
@@ -38,6 +39,10 @@ def run_over_error(run: RunRecord) -> RunOverError:
     """Return the error for a request that needs an open run."""
     hint = f"There is nothing to end; `roost runs show {run.id}` shows its result."
     return RunOverError(f"Run {run.id} has ended ({run.state})", hint=hint)
+
+
+def _unknown_run_error(run_id: str) -> LookupFailedError:
+    return LookupFailedError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
 
 
 class RunPlacement(Protocol):
@@ -136,7 +141,7 @@ class RunRecords:
         """Return the run. Raises LookupFailedError."""
         run = await self.find(run_id)
         if run is None:
-            raise LookupFailedError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
+            raise _unknown_run_error(run_id)
         return run
 
     async def list_open(self) -> list[RunRecord]:
@@ -151,11 +156,13 @@ class RunRecords:
 
     async def mark_running(self, run_id: str) -> RunRecord:
         """Record that the command runs. Raises RunOverError, LookupFailedError, StoreError."""
-        run = await self.get(run_id)
+        try:
+            run = await self._store.index.mark_running(run_id, utc_now())
+        except RecordUnknownError as error:
+            raise _unknown_run_error(run_id) from error
         if run.state in ENDED:
             raise run_over_error(run)
-        await self._store.index.runs.update(run_id, state="running", started=utc_now())
-        return await self.get(run_id)
+        return run
 
     def request_cancel(self, run_id: str) -> None:
         """Note that the run was asked to end: a failure from now on is recorded as ``cancelled``."""
@@ -172,6 +179,7 @@ class RunRecords:
         """
         found = final_exit(observation, cancel_requested=run_id in self._cancel_requested)
         end = {"state": found.state, "exit_status": found.exit_status, "ended": found.ended or utc_now()}
+        end |= {"started": found.started} if found.started else {}
         write = partial(self._store.index.end_run, run_id, end)
         fields = {"run": run_id, "state": found.state, "exit_status": found.exit_status}
         run = await self._events.record_with(write, "run-ended", **fields)

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
+
 from roost.model.records import RunState
 from roost.store.disk.run_folders import RunExit
 from roost.wire.runs import RunUpdate
@@ -71,7 +73,7 @@ def observe(state: RunState, observation: RunExit, *, cancel_requested: bool) ->
 def final_exit(observation: RunExit, *, cancel_requested: bool) -> RunExit:
     """Return ``observation`` as it is recorded for an open run. See ``observe``."""
     if cancel_requested and observation.state in ("failed", "lost"):
-        return RunExit(state="cancelled", exit_status=observation.exit_status, ended=observation.ended)
+        return msgspec.structs.replace(observation, state="cancelled")
     return observation
 
 

@@ -1,8 +1,10 @@
 """State of a run as its folder records it, whether or not the daemon was alive.
 
 The folder holds ``lock`` (locked by the supervisor and its command), ``pid`` (of the supervisor, with its start time)
-and ``exit``, which the supervisor writes at the end. ``record`` is the run as the daemon recorded it at its begin, with
-its definition: a lost index is rebuilt from it.
+and ``exit``, which the supervisor writes at the end and renames into its place. In a foreground run that file is not
+synced, since nobody should wait for the disk once a command has ended: if the power fails before the daemon has
+committed the end, the run is ``lost``. ``record`` is the run as the daemon recorded it at its begin, with its
+definition: a lost index is rebuilt from it.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from roost.store.disk.regular_files import read_regular
 
 
 class RunExit(msgspec.Struct, frozen=True, kw_only=True):
-    """State of a run: ``running``, or how it ended. ``ended`` is RFC 3339, ``None`` if no supervisor saw the end."""
+    """State of a run: ``running``, or how it ended. ``started`` and ``ended`` are RFC 3339, ``None`` if no supervisor
+    recorded them."""
 
     state: RunState
     exit_status: int | None = None
     ended: str | None = None
+    started: str | None = None
 
 
 class BegunRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +63,7 @@ class _ExitFile(msgspec.Struct):
 
     exit_status: int | None = None
     ended: str | None = None
+    started: str | None = None
     state: RunState | None = None
 
 
@@ -68,11 +73,16 @@ def read_outcome(folder: str) -> RunExit:
     # Probe the lock before reading the file: a supervisor writes the file and then releases the lock. In the other
     # order a run that ends in between would be lost.
     held = is_held_exclusively(os.path.join(folder, "lock"))
+    return read_exit(folder) or RunExit(state="running" if held else "lost")
+
+
+def read_exit(folder: str) -> RunExit | None:
+    """Return how a run ended by its ``exit`` file; ``None`` if there is none that is readable. Blocking."""
     found = _read_exit_file(os.path.join(folder, "exit"))
-    if found is not None:
-        state = found.state or ("succeeded" if found.exit_status == 0 else "failed")
-        return RunExit(state=state, exit_status=found.exit_status, ended=found.ended)
-    return RunExit(state="running" if held else "lost")
+    if found is None:
+        return None
+    state = found.state or ("succeeded" if found.exit_status == 0 else "failed")
+    return RunExit(state=state, exit_status=found.exit_status, ended=found.ended, started=found.started)
 
 
 def open_supervisor(folder: str) -> int | None:

@@ -41,6 +41,7 @@ class Index(Queries):
     register_locked = Write(transactions.register_locked)
     record_bundle = Write(transactions.record_bundle)
     begin_run = Write(transactions.begin_run)
+    mark_running = Write(transactions.mark_running)
     end_run = Write(transactions.end_run)
     fail_open_builds = Write(transactions.fail_open_builds)
     end_open_runs = Write(transactions.end_open_runs)

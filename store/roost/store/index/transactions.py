@@ -207,10 +207,24 @@ def begin_run(
     return run, append_event(connection, kind, fields)
 
 
+def mark_running(connection: sqlite3.Connection, run_id: str, started: str) -> RunRecord:
+    """Record that the command of a run has started, and return the run. One that has ended stays as it is.
+
+    Raises:
+        RecordUnknownError: there is no run of that id.
+    """
+    found = find_record(connection, RunRecord, run_id)
+    if found is not None and found.state not in OPEN_RUN_STATES:
+        return found
+    first = found.started if found is not None and found.started is not None else started
+    return update_record(connection, RunRecord, run_id, {"state": "running", "started": first})
+
+
 def end_run(
     connection: sqlite3.Connection, run_id: str, end: Mapping[str, object], kind: str, fields: Mapping[str, object]
 ) -> tuple[RunRecord, Event | None]:
     """Write the end of a run and the event ``kind``. A run that has ended already stays as it is, without an event.
+    ``started`` in ``end`` counts if no start is recorded.
 
     Raises:
         RecordUnknownError: there is no run of that id.
@@ -218,6 +232,8 @@ def end_run(
     found = find_record(connection, RunRecord, run_id)
     if found is not None and found.state not in OPEN_RUN_STATES:
         return found, None
+    if found is not None and found.started is not None:
+        end = {**end, "started": found.started}
     ended = update_record(connection, RunRecord, run_id, end)
     artifacts.touch_image(connection, ended.artifact_id)
     return ended, append_event(connection, kind, fields)

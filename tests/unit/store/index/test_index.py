@@ -249,6 +249,25 @@ async def test_a_run_ends_once_and_is_told_of_once(index):
         await index.end_run("no", end, "run-ended", {})
 
 
+async def test_the_first_start_of_a_run_stays_and_an_ended_run_never_starts(index):
+    await index.begin_run(run(1), SEEN, b"s", "run-created", {})
+    running = await index.mark_running("r1", "2026-01-01T00:00:00Z")
+    assert (running.state, running.started) == ("running", "2026-01-01T00:00:00Z")
+    assert await index.mark_running("r1", "2026-01-01T00:00:09Z") == running
+    ended, _ = await index.end_run("r1", {"state": "succeeded", "started": "2026-01-01T00:00:05Z"}, "run-ended", {})
+    assert ended.started == "2026-01-01T00:00:00Z"
+    assert await index.mark_running("r1", "2026-01-01T00:00:10Z") == ended == await index.runs.find("r1")
+    with pytest.raises(RecordUnknownError):
+        await index.mark_running("no", "2026-01-01T00:00:00Z")
+
+
+async def test_an_end_that_comes_before_the_start_has_the_start(index):
+    await index.begin_run(run(1), SEEN, b"s", "run-created", {})
+    end = {"state": "succeeded", "exit_status": 0, "started": "2026-01-01T00:00:05Z"}
+    ended, _ = await index.end_run("r1", end, "run-ended", {})
+    assert ended.started == "2026-01-01T00:00:05Z"
+
+
 async def test_events_are_numbered_without_a_gap_and_pruned(index):
     made = await asyncio.gather(*(index.events.append("build", {"n": n}) for n in range(50)))
     assert sorted(event.seq for event in made) == list(range(1, 51))
