@@ -1,11 +1,11 @@
 """Daemons for tests, as forks of a process that has imported the daemon already.
 
 The imports are nine tenths of a daemon's start, and hundreds of tests need a daemon of their own whose start is not
-their subject. A fork runs `roostd --start` from its first statement on, with the variables, session, working folder
-and output that a client's daemon has. A test whose subject is the start itself lets the client start its daemon (the
-marker ``starts_daemon``), and so does each test after the daemon of a root ended in
-another way than by ``roost daemon stop``. A forked daemon watches only
-what ``roost watch add`` names.
+their subject. A fork knows certificates and roost's own Python already, as a daemon does after its first build, and
+runs `roostd --start` from its first statement on, with the variables, session, working folder and output that a
+client's daemon has. A test whose subject is the start itself lets the client start its daemon (the marker
+``starts_daemon``), and so does each test after the daemon of a root ended in another way than by ``roost daemon
+stop``. A forked daemon watches only what ``roost watch add`` names.
 
 This file is also the program of that process: isolated, as daemons are, and so without the package ``tests``.
 """
@@ -89,7 +89,13 @@ def main() -> None:
     import roost.daemon.main
     import roost.daemon.serve
     import roost.daemon.server.logs  # noqa: F401
+    from roost.daemon.caller.current import use_caller
+    from roost.daemon.caller.network import create_tls_context
+    from roost.daemon.engines.host_python.engine import choose_interpreter
 
+    with use_caller(os.environ):
+        create_tls_context()
+    choose_interpreter(None)
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # daemons that ended are reaped at once, as by a good init
     while line := _read_line():

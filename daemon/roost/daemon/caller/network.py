@@ -5,13 +5,22 @@ The rules are those of the standard library, which reads them from the environme
 
 from __future__ import annotations
 
+import contextlib
+import os
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Hashable, Mapping
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from roost.daemon.caller.current import caller_variables
 from roost.store.disk.regular_files import require_regular
+
+_MOST_CONTEXTS = 2
+"""Each has the certificates parsed: half a megabyte."""
+_contexts: dict[Hashable, ssl.SSLContext] = {}
+"""By what they were made of. A context is changed by nobody."""
+_contexts_lock = threading.Lock()
 
 
 def find_proxy(url: str) -> str | None:
@@ -39,14 +48,43 @@ def _proxies(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def create_tls_context() -> ssl.SSLContext:
-    """Return the system's certificates, or those of the caller's SSL_CERT_FILE and SSL_CERT_DIR. Blocks."""
+    """Return the system's certificates, or those of the caller's SSL_CERT_FILE and SSL_CERT_DIR. Blocks.
+
+    Parsing them takes as long as a small solve, so a context is used again until one of its files changes.
+    """
     file, folder = certificate_paths()
-    if file is None and folder is None:
-        return ssl.create_default_context()
     if file is not None:
         require_regular(file)
     defaults = ssl.get_default_verify_paths()  # of OpenSSL's two defaults, each variable replaces its own
-    return ssl.create_default_context(cafile=file or defaults.cafile, capath=folder or defaults.capath)
+    cafile, capath = file or defaults.cafile, folder or defaults.capath
+    key = (file, folder, _find_state(cafile), *(_find_state(path) for path in _list_certificates(capath)))
+    with _contexts_lock:
+        context = _contexts.pop(key, None)
+        if context is None:
+            is_own = file is not None or folder is not None
+            context = ssl.create_default_context(cafile=cafile if is_own else None, capath=capath if is_own else None)
+        _contexts[key] = context  # the last one is the one that was used last
+        if len(_contexts) > _MOST_CONTEXTS:
+            del _contexts[next(iter(_contexts))]
+    return context
+
+
+def _list_certificates(folders: str | None) -> list[str]:
+    """Return the paths of all files in ``folders``, which are separated as in PATH."""
+    found = []
+    for folder in (folders or "").split(os.pathsep):
+        with contextlib.suppress(OSError):  # without a folder there are no files in it, either
+            found += [entry.path for entry in os.scandir(folder)]
+    return sorted(found)
+
+
+def _find_state(path: str | None) -> tuple[object, ...]:
+    """Return what changes with the content of a file."""
+    try:
+        found = os.stat(path or "")
+    except OSError:
+        return (path,)
+    return path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def certificate_paths() -> tuple[str | None, str | None]:

@@ -34,12 +34,54 @@ def test_the_proxy_of_a_url(variables: dict[str, str], url: str, proxy: str | No
         assert find_proxy(url) == proxy
 
 
-def test_certificates_are_those_of_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    authority = tmp_path / "ca.pem"
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tests", "-days", "2"]
-    subprocess.run([*make, "-keyout", tmp_path / "key", "-out", authority], check=True, capture_output=True)
-    with use_caller({"SSL_CERT_FILE": str(authority)}):
-        found = create_tls_context().get_ca_certs()
-    assert [dict(field[0] for field in each["subject"]) for each in found] == [{"commonName": "tests"}]
+def make_authority(path: Path, name: str) -> None:
+    """Write a certificate of an authority of its own to ``path``."""
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    subprocess.run(
+        [*make, "-subj", f"/CN={name}", "-keyout", "/dev/null", "-out", path], check=True, capture_output=True
+    )
+
+
+def list_authorities() -> list[str]:
+    """The names of the certificates that a new connection would trust."""
+    found = create_tls_context().get_ca_certs()
+    return [dict(field[0] for field in each["subject"])["commonName"] for each in found]
+
+
+def test_certificates_are_those_of_the_caller(tmp_path: Path):
+    make_authority(tmp_path / "ca.pem", "tests")
+    with use_caller({"SSL_CERT_FILE": str(tmp_path / "ca.pem")}):
+        assert list_authorities() == ["tests"]
     with use_caller({}):
         assert len(create_tls_context().get_ca_certs()) == len(ssl.create_default_context().get_ca_certs())
+
+
+def test_certificates_are_read_again_only_when_they_change(tmp_path: Path):
+    authority = tmp_path / "ca.pem"
+    make_authority(authority, "one")
+    with use_caller({"SSL_CERT_FILE": str(authority)}):
+        first = create_tls_context()
+        with use_caller({}):
+            assert create_tls_context() is create_tls_context()
+            assert create_tls_context() is not first
+        assert create_tls_context() is first
+        make_authority(tmp_path / "other.pem", "two")
+        authority.write_bytes((tmp_path / "other.pem").read_bytes())
+        assert list_authorities() == ["two"]
+        authority.unlink()
+        with pytest.raises(OSError, match=r"ca\.pem"):
+            create_tls_context()
+
+
+def test_certificates_of_a_folder_are_noticed_when_one_changes(tmp_path: Path):
+    folders = [tmp_path / name for name in ("absent", "there")]
+    folders[1].mkdir()
+    (folders[1] / "5ed36f99.0").write_text("one")
+    with use_caller({"SSL_CERT_DIR": ":".join(map(str, folders))}):
+        first = create_tls_context()
+        assert create_tls_context() is first
+        (folders[1] / "5ed36f99.0").write_text("another")
+        second = create_tls_context()
+        folders[0].mkdir()
+        (folders[0] / "6b99d060.0").write_text("one")
+        assert len({first, second, create_tls_context()}) == 3
