@@ -16,6 +16,7 @@ from roost.daemon.config.schema import WatchSettings
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.curated.versions import CuratedVersions
 from roost.daemon.definitions.config_reloader import ConfigReloader
+from roost.daemon.edits.editor import EnvironmentEditor
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.gc.collector import Collector
 from roost.daemon.gc.engine_images import ImagesInEngine
@@ -63,6 +64,7 @@ class Services:
     engines: Engines
     planner: Planner
     builds: Builds
+    editor: EnvironmentEditor
     prebuilds: Prebuilds
     leases: ClientLeases
     prefixes: PrefixBuilds
@@ -151,6 +153,7 @@ def create_services(
         engines=engines,
         planner=planner,
         builds=builds,
+        editor=EnvironmentEditor(store, engines, resolver, planner, builds),
         prebuilds=prebuilds,
         leases=ClientLeases(store.index, interest),
         prefixes=prefixes,

@@ -21,6 +21,8 @@ MODULES = {
     "execution.plans": ("plan", "digest", "lock"),
     "execution.builds": ("build", "builds"),
     "execution.runs": ("runs",),
+    "editing.beginning": ("init",),
+    "editing.packages": ("add", "remove"),
     "environments.family": ("env",),
     "administration.images": ("image",),
     "administration.registries": ("registry",),
@@ -38,9 +40,13 @@ class ExampleFormatter(argparse.RawDescriptionHelpFormatter):
     """Leaves examples as they are written."""
 
 
-_EDIT = "Edit the environment file: the next `roost run` or `roost build` makes ready what it says then."
+_ADD = "`roost add PKG` adds packages to the environment file; `roost build` makes ready what it says."
+_SYNC = "`roost build` makes ready what the environment file says; `roost run` does so by itself."
 FOREIGN_COMMANDS = {
-    **{f"roost {word}": _EDIT for word in ("add", "install", "remove", "uninstall", "create", "init", "sync")},
+    "roost install": _ADD,
+    "roost uninstall": "`roost remove PKG` removes packages from the environment file.",
+    **{f"roost {word}": "`roost init` begins an environment file." for word in ("create", "new")},
+    "roost sync": _SYNC,
     "roost activate": "`roost shell` starts a shell in the environment; `roost run` needs no activation.",
     **{f"roost {word}": "`roost build --rebuild` chooses new versions." for word in ("update", "upgrade")},
 }
@@ -63,11 +69,11 @@ class CommandParser(argparse.ArgumentParser):
     def _find_hint(self, word: str, commands: Iterable[str]) -> str:
         from difflib import get_close_matches  # only after a mistake
 
+        if hint := FOREIGN_COMMANDS.get(f"{self.prog} {word}"):
+            return hint
         near = get_close_matches(word, list(commands), n=1)
         help_hint = f"`{self.prog} --help` lists the commands."
-        if near:
-            return f"Did you mean `{self.prog} {near[0]}`? {help_hint}"
-        return FOREIGN_COMMANDS.get(f"{self.prog} {word}", help_hint)
+        return f"Did you mean `{self.prog} {near[0]}`? {help_hint}" if near else help_hint
 
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

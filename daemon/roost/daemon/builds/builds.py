@@ -20,6 +20,7 @@ from roost.daemon.builds.session import BuildSession, SessionParts
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.jobs import ImageJobs
 from roost.daemon.jobs.events import Events
+from roost.daemon.jobs.progress import Progress
 from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.leases.interest import LeaseInterest
@@ -136,6 +137,13 @@ class Builds:
         generation = planned.facts.generation if not job.new_generation else None
         lock = await self._parts.store.index.locks.find(generation.lock_digest) if generation else None
         require_unattended_credentials(job.resolved, environ, config, lock)
+
+    @asynccontextmanager
+    async def hold_generation(self, key: tuple[str, str], progress: Progress) -> AsyncIterator[None]:
+        """Wait until no build gives the definition and scope ``key`` a generation, and let none do so in the block."""
+        slot = self._parts.generation_slot(key)
+        async with slot.hold(progress):
+            yield
 
     async def detach(self, job: BuildJob, holding: AbstractContextManager[None]) -> str | None:
         """Build without anyone waiting: the daemon itself is interested, and holds ``holding`` until the end.

@@ -68,6 +68,11 @@ class SessionParts:
     generation_slots: WeakValueDictionary[tuple[str, str], WorkLimit] = field(default_factory=WeakValueDictionary)
     """Held by the build that gives a definition its next generation, by definition digest and scope."""
 
+    def generation_slot(self, key: tuple[str, str]) -> WorkLimit:
+        """Return what is held while the definition and scope ``key`` get a generation. Keep it: it is forgotten with
+        its last holder."""
+        return self.generation_slots.setdefault(key, WorkLimit(1, exclusive=True))
+
 
 class BuildSession:
     """One build that is running. ``run`` is called once."""
@@ -132,7 +137,7 @@ class BuildSession:
         job = self._job
         if planned.facts.generation is not None and not job.new_generation:
             return await self._lock_and_produce(planned)
-        slot = self._parts.generation_slots.setdefault(job.generation_key, WorkLimit(1, exclusive=True))
+        slot = self._parts.generation_slot(job.generation_key)
         async with slot.hold(BuildProgress(self._publish)):
             if not job.new_generation and await self._index.generations.find_current(*job.generation_key) is not None:
                 planned = await self._plan()  # another build finished first

@@ -11,15 +11,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 from roost.daemon.jobs.views import as_coded_error, error_body
-from roost.model.errors import CodedError
+from roost.daemon.jobs.work_stream import stream_work
 from roost.wire.builds import Message
 from roost.wire.bundles import BundleMessage, BundleResult
 from roost.wire.protocol import ErrorBody
 
 T = TypeVar("T")
-_EVENTS = ("step", "progress", "log")
-_QUEUED = 1000
-"""Messages of progress that wait for a slow reader; further ones are dropped."""
 
 
 class EnvironmentUnbuiltError(Exception):
@@ -30,40 +27,24 @@ class EnvironmentUnbuiltError(Exception):
         self.body = body
 
 
-async def stream_bundle(
+def stream_bundle(
     work: Callable[[Callable[[Message], None]], Awaitable[BundleResult]], activity: str
 ) -> AsyncGenerator[BundleMessage, None]:
-    """Run ``work``, which gets a function for its messages, and yield what happens."""
-    queue: asyncio.Queue[BundleMessage | None] = asyncio.Queue()
+    """Run ``work``, which gets a function for its messages, and return what happens."""
 
-    def publish(message: Message) -> None:
-        if message.event in _EVENTS and queue.qsize() < _QUEUED:
-            queue.put_nowait(_convert(message))
+    async def run(publish: Callable[[Message], None]) -> BundleMessage:
+        return BundleMessage(event="result", result=await work(publish))
 
-    async def run() -> None:
-        try:
-            result = await work(publish)
-            await asyncio.sleep(0)  # what threads have reported comes first
-            queue.put_nowait(BundleMessage(event="result", result=result))
-        except EnvironmentUnbuiltError as error:
-            queue.put_nowait(BundleMessage(event="error", error=error.body))
-        except Exception as error:
-            queue.put_nowait(BundleMessage(event="error", error=_describe(error, activity)))
-        finally:
-            queue.put_nowait(None)
+    def describe_error(error: Exception) -> BundleMessage:
+        body = error.body if isinstance(error, EnvironmentUnbuiltError) else error_body(as_coded_error(error, activity))
+        return BundleMessage(event="error", error=body)
 
-    task = asyncio.create_task(run())
-    try:
-        while (message := await queue.get()) is not None:
-            yield message
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    return stream_work(run, _convert, describe_error)
 
 
 def _convert(message: Message) -> BundleMessage:
     return BundleMessage(
-        event=message.event,  # type: ignore[arg-type]  # one of _EVENTS
+        event=message.event,  # type: ignore[arg-type]  # those of progress
         step=message.step,
         state=message.state,
         done=message.done,
@@ -72,10 +53,6 @@ def _convert(message: Message) -> BundleMessage:
         note=message.note,
         source=message.source,
     )
-
-
-def _describe(error: Exception, activity: str) -> ErrorBody:
-    return error_body(error if isinstance(error, CodedError) else as_coded_error(error, activity))
 
 
 async def run_stoppable(function: Callable[[threading.Event], T]) -> T:

@@ -193,7 +193,7 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         parsed = read_tables(selector.document, files, os.path.join(selector.cwd, "<document>"), choices)
         parsed = msgspec.structs.replace(parsed, format=DOCUMENT_FORMAT, path=None)
     else:
-        found = _find_file(selector, files)
+        found = find_file(selector, files)
         data = selector.text.encode() if selector.text is not None else None
         path, absent, notices = found.path, found.absent, found.notices
         source = DefinitionSource(path=path, data=data, format=found.format)
@@ -246,7 +246,11 @@ def _with_absolute_interpreter(parsed: ReadResult, folder: str) -> ReadResult:
     )
 
 
-def _find_file(selector: EnvironmentSelector, files: WatchedFiles) -> DiscoveredFile:
+def find_file(selector: EnvironmentSelector, files: WatchedFiles) -> DiscoveredFile:
+    """Return the file that ``selector`` names, or the nearest one. Blocks.
+
+    Raises: LookupFailedError if there is none, InvalidDefinitionError if it is not clear which one is meant.
+    """
     if selector.file is None:
         read = files.read_unwatched
         found = discover(selector.cwd, selector.command, read)

@@ -17,6 +17,7 @@ from roost.daemon.routes.collection import ROUTES_COLLECTION
 from roost.daemon.routes.daemon import ROUTES_DAEMON
 from roost.daemon.routes.definitions import ROUTES_DEFINITIONS
 from roost.daemon.routes.documents import ROUTES_DOCUMENTS
+from roost.daemon.routes.edits import ROUTES_EDITS
 from roost.daemon.routes.images import ROUTES_IMAGES
 from roost.daemon.routes.leases import ROUTES_LEASES
 from roost.daemon.routes.registries import ROUTES_REGISTRIES
@@ -40,6 +41,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_DAEMON,
     *ROUTES_DEFINITIONS,
     *ROUTES_BUILDS,
+    *ROUTES_EDITS,
     *ROUTES_RUNS,
     *ROUTES_STORE,
     *ROUTES_COLLECTION,

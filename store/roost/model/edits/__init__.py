@@ -4,5 +4,5 @@ Read in this order: ``change`` (what is asked, and what came of it), ``source_te
 that are replaced), ``edit`` (the change, verified by reading both texts), ``beginnings`` (texts of new files). May
 import the rest of ``roost.model``.
 
-Doors: none.
+Doors: beginnings, change, edit.
 """

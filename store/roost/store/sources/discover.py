@@ -100,7 +100,7 @@ def discover(cwd: str, command: Sequence[str], read: Callable[[str], bytes] = re
     end = f", up to {folder}" if folder not in (top, "/") else ""
     raise NoDefinitionError(
         f"There is no environment file {where}{end}",
-        hint="Write an environment.yml or requirements.txt there, or name one with -f."
+        hint="`roost init` begins one there, `-f PATH` names one."
         + "".join(f" {notice.message}." for notice in search.notices),
     )
 
@@ -113,6 +113,12 @@ def discover_in(folder: str, read: Callable[[str], bytes] = read_regular) -> Dis
         DefinitionUnusableError: the one of the highest rank can't be read, or is of a kind that has to be named.
     """
     return _FolderSearch(read).find_in(os.path.normpath(folder))
+
+
+def find_rivals(name: str) -> tuple[str, ...]:
+    """Return the names of files that take no precedence over ``name``, nor it over them: two of them in one folder are
+    an error."""
+    return tuple(other for names in _RANKS[1:] if name in names for other in names if other != name)
 
 
 def find_script(command: Sequence[str]) -> str | None:

@@ -159,7 +159,8 @@ def test_an_empty_path_is_not_the_working_folder(capsys):
     ("words", "expected"),
     [
         (["pla"], "`roost` has no command 'pla'.\n  Did you mean `roost plan`?"),
-        (["add", "numpy"], "`roost` has no command 'add'.\n  Edit the environment file"),
+        (["install", "numpy"], "`roost` has no command 'install'.\n  `roost add PKG`"),
+        (["create"], "`roost` has no command 'create'.\n  `roost init` begins"),
         (["upgrade"], "`roost build --rebuild` chooses new versions."),
         (["cache", "gcc"], "`roost cache` has no command 'gcc'.\n  Did you mean `roost cache gc`?"),
         (["cache", "add"], "`roost cache --help` lists the commands."),

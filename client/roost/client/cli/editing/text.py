@@ -1,0 +1,47 @@
+"""What ``add`` and ``remove`` print for people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from roost.client.terminal.text import format_count
+
+Json = dict[str, Any]
+MOST_CHANGES = 10
+"""Lines of packages that came, went or moved; what is left is counted."""
+
+
+def format_result(result: Json, *, is_trial: bool) -> Iterator[str]:
+    """Yield a line for each package of the request, then what moved in the lock. ``is_trial``: the file was not
+    changed."""
+    path = format_path(result["file"])
+    for item in result["items"]:
+        yield format_item(item, path)
+    changes = result.get("changes", [])
+    yield from (f"  {change['text']}" for change in changes[:MOST_CHANGES])
+    if len(changes) > MOST_CHANGES:
+        yield f"  and {len(changes) - MOST_CHANGES} more"
+    if is_trial:
+        yield from result["diff"].split("\n") if result["diff"] else ["nothing to change"]
+    elif result["is_written"] and not changes and result.get("packages") is not None:
+        yield f"  {format_count(result['packages'], 'package')} in all"
+
+
+def format_item(item: Json, path: str) -> str:
+    """Return what became of one package, with its place in the file."""
+    place = f"{path}:{item['line']}" if item.get("line") is not None else path
+    version = f" ({item['version']})" if item.get("version") else ""
+    action, before, after = item["action"], item.get("before"), item.get("after")
+    if action == "changed":
+        return f"changed {before} to {after}{version} at {place}"
+    if action == "present":
+        return f"{after or before}{version} is at {place} already"
+    return f"{action} {after if action == 'added' else before or item['name']}{version} at {place}"
+
+
+def format_path(path: str) -> str:
+    """Return ``path``, relative to the working folder if it is below it."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

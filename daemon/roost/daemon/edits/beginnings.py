@@ -1,0 +1,141 @@
+"""New environment files. A file that exists is never changed, and a new one is never there in part."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+
+import msgspec
+
+from roost.daemon.edits.replacement import FileNotWritableError, create_file, present_error
+from roost.daemon.engines.host_python.engine import find_interpreter
+from roost.model.edits.beginnings import BeginningKind, begin_file, suggest_kind
+from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
+from roost.model.readers.source import require_utf8_path
+from roost.store.cancellation import finish_thread_despite_cancel
+from roost.store.sources.discover import discover, discover_in, find_rivals
+from roost.wire.edits import BeginRequest, BeginResponse
+from roost.wire.protocol import WarningView
+
+_KINDS: tuple[tuple[str, BeginningKind], ...] = (
+    (".yml", "conda"),
+    (".yaml", "conda"),
+    (".txt", "pip"),
+    (".in", "pip"),
+    (".py", "script"),
+    ("pyproject.toml", "pyproject"),
+)
+"""Ends of file names, and the kind of file that they mean."""
+
+
+class NewFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is to be created."""
+
+    path: str
+    kind: BeginningKind
+    text: str
+
+
+async def begin_environment(request: BeginRequest) -> BeginResponse:
+    """Create the environment file that ``request`` is about.
+
+    Raises: InvalidRequestError; FilePresentError if it exists, or if the folder has an environment file and no kind was
+    named; FileNotWritableError.
+    """
+    if not os.path.isabs(request.cwd) or "\0" in request.cwd + (request.path or ""):
+        raise InvalidRequestError(f"{request.cwd!r} is not an absolute path", hint="Send the client's own folder.")
+    file = await asyncio.to_thread(_choose_file, request, await _choose_python(request))
+    before = await asyncio.to_thread(_find_environment, os.path.dirname(file.path))
+    await finish_thread_despite_cancel(_create, file, request.umask)
+    after = await asyncio.to_thread(_find_environment, os.path.dirname(file.path))
+    warnings = [] if file.kind == "script" else describe_order(file.path, before, after)
+    return BeginResponse(file=file.path, kind=file.kind, text=file.text, warnings=warnings)
+
+
+async def _choose_python(request: BeginRequest) -> str | None:
+    """Return the version of Python for a file that names one: the requested one, else the newest of this machine."""
+    if request.python is not None:
+        return request.python
+    with suppress(CodedError):
+        return (await find_interpreter("")).minor
+    return None
+
+
+def _choose_file(request: BeginRequest, python: str | None) -> NewFile:
+    """Return the file to create. ``python``: what a file names that rests on a Python of this machine."""
+    path = require_utf8_path(os.path.normpath(os.path.join(request.cwd, request.path or ".")))
+    is_folder = os.path.isdir(path)
+    kind = request.kind or (None if is_folder else _kind_by_name(path))
+    if kind == "script" and is_folder:
+        raise InvalidRequestError("A script needs a name", hint="Name it: `roost init --script train.py`.")
+    names_file = kind == "script" or (not is_folder and _kind_by_name(path) is not None)
+    folder = os.path.dirname(path) if names_file else path
+    if kind is None:
+        if (found := _find_in_folder(folder)) is not None:
+            raise present_error(found)
+        kind = suggest_kind(frozenset(_list_names(folder)))
+    # conda has Pythons of its own: one is named on request only.
+    version = request.python if kind == "conda" else python
+    usual_name, text = begin_file(kind, name=os.path.basename(folder), python=version)
+    name = os.path.basename(path) if names_file else usual_name
+    for other in (name, *find_rivals(name)):
+        if os.path.lexists(os.path.join(folder, other)):
+            raise present_error(os.path.join(folder, other))
+    return NewFile(path=os.path.join(folder, name), kind=kind, text=text)
+
+
+def _kind_by_name(path: str) -> BeginningKind | None:
+    name = os.path.basename(path).lower()
+    return next((kind for end, kind in _KINDS if name.endswith(end)), None)
+
+
+def _list_names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise FileNotWritableError(
+            f"{folder} can't be read: {(error.strerror or str(error)).lower()}", hint="Name another folder."
+        ) from error
+
+
+def _find_in_folder(folder: str) -> str | None:
+    """Return the environment file of a folder; one that can't be read counts, too."""
+    try:
+        found = discover_in(folder)
+    except InvalidDefinitionError as error:
+        return error.location.path if error.location is not None else folder
+    return found.path if found is not None else None
+
+
+def _find_environment(folder: str) -> str | None:
+    """Return the file that commands in ``folder`` use, if there is one and it can be read."""
+    try:
+        return discover(folder, []).path
+    except (LookupFailedError, InvalidDefinitionError):
+        return None
+
+
+def describe_order(path: str, before: str | None, after: str | None) -> list[WarningView]:
+    """Return what to say if a new file hides another, or is hidden. ``before`` and ``after`` are what commands in the
+    folder used and use."""
+    if after is not None and after != path:
+        message = f"{after} comes before {os.path.basename(path)}: commands here use that one, unless -f names the new"
+        return [WarningView(code="file-hidden", message=message)]
+    if before is not None:
+        message = f"commands here used {before} until now, and use {os.path.basename(path)} from now on"
+        return [WarningView(code="file-hides", message=message)]
+    return []
+
+
+def _create(file: NewFile, umask: int) -> None:
+    folder = os.path.dirname(file.path)
+    try:
+        os.makedirs(folder, mode=0o777 & ~umask, exist_ok=True)
+    except OSError as error:
+        raise FileNotWritableError(
+            f"{folder} can't be created: {(error.strerror or str(error)).lower()}", hint="Name another folder."
+        ) from error
+    create_file(file.path, file.text.encode(), 0o666 & ~umask)

@@ -1,0 +1,259 @@
+"""One change of an environment file, in reading order: find, edit, solve, record, replace, report.
+
+Until the file is replaced nothing that a user sees has changed: whatever fails before leaves it as it was, byte for
+byte. Changes of one file go one at a time, so that the second begins with the result of the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable
+from difflib import unified_diff
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from roost.daemon.builds.builds import Builds
+from roost.daemon.decision.facts import Request
+from roost.daemon.definitions.files import WatchedFiles
+from roost.daemon.definitions.resolve import check_selector, find_file
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition, target_definition
+from roost.daemon.edits.large_files import edit_text
+from roost.daemon.edits.locking import EditLock, EditLocks, selector_of_text
+from roost.daemon.edits.replacement import OriginalFile, read_original, replace_file
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.jobs.reporter import BuildProgress
+from roost.daemon.jobs.views import as_coded_error, error_body
+from roost.daemon.jobs.work_limit import WorkLimit
+from roost.daemon.jobs.work_stream import stream_work
+from roost.daemon.locks.former import note_use
+from roost.daemon.locks.solve import describe_unanswered
+from roost.daemon.planning.planner import Planner
+from roost.daemon.workspace.resolver import EnvironmentResolver
+from roost.model.edits.change import EditOrder, with_versions
+from roost.model.edits.edit import EditedSource
+from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, Location
+from roost.model.locks.lock import digest_lock
+from roost.model.readers.source import DefinitionSource, require_utf8_path
+from roost.store.cancellation import finish_thread_despite_cancel
+from roost.store.sources.discover import DiscoveredFile
+from roost.store.store import Store
+from roost.wire.builds import Message
+from roost.wire.edits import EditedItemView, EditMessage, EditRequest, EditResult
+from roost.wire.plans import EnvironmentSelector
+from roost.wire.protocol import ErrorBody
+
+log = logging.getLogger(__name__)
+Publish = Callable[[Message], None]
+
+
+class ChangedText(msgspec.Struct, frozen=True, kw_only=True):
+    """The file with the packages added and removed, and the definition that it has then."""
+
+    edited: EditedSource
+    selector: EnvironmentSelector
+    resolved: TargetedDefinition
+
+
+class EnvironmentEditor:
+    """Adds packages to environment files, and removes them."""
+
+    def __init__(
+        self, store: Store, engines: Engines, resolver: EnvironmentResolver, planner: Planner, builds: Builds
+    ) -> None:
+        self._store = store
+        self._engines = engines
+        self._resolver = resolver
+        self._locks = EditLocks(store.index, engines, planner, builds)
+        self._turns: WeakValueDictionary[str, WorkLimit] = WeakValueDictionary()
+        """Held by the change of a file, by the file's path without links."""
+
+    def stream(self, request: EditRequest) -> AsyncGenerator[EditMessage, None]:
+        """Edit, and return what happens; the last message is ``result`` or ``error``. Closing the iterator cancels the
+        edit, unless the file is being replaced at this moment."""
+
+        async def work(publish: Publish) -> EditMessage:
+            return EditMessage(event="result", result=await self.edit(request, publish))
+
+        return stream_work(work, _convert, lambda error: EditMessage(event="error", error=_describe(error)))
+
+    async def edit(self, request: EditRequest, publish: Publish) -> EditResult:
+        """Edit the file that ``request`` names.
+
+        Raises: InvalidRequestError if the request names no file; EditRefusedError, PackageNotListedError and
+        PackageTextError of ``model.edits``; FileChangedError, FileNotWritableError; what reading the definition before
+        and after, and solving, raise.
+        """
+        check_request(request)
+        found = await asyncio.to_thread(find_file, request.what, WatchedFiles())
+        real = await asyncio.to_thread(os.path.realpath, found.path)
+        turn = self._turns.setdefault(real, WorkLimit(1, exclusive=True))
+        progress = BuildProgress(publish, request.what.environ)
+        async with turn.hold(progress):
+            return await self._edit_alone(request, found, progress)
+
+    async def _edit_alone(self, request: EditRequest, found: DiscoveredFile, progress: BuildProgress) -> EditResult:
+        original = await _read(found)
+        order = EditOrder(
+            add=tuple(request.add),
+            remove=tuple(request.remove),
+            section=request.section,
+            group=request.group,
+            extra=request.extra,
+        )
+        changed = await self._change(request, found, original, order)
+        if changed.edited.data == original.data:
+            return await self._report(request, original, changed, None)
+        try:
+            before = await self._resolve_before(request, original)
+            chosen = await self._locks.choose(changed.resolved, before, changed.selector, progress)
+            if chosen is not None and changed.edited.unbounded:
+                # The lock of the text without bounds is one of the text with them: they are the versions that it has.
+                order = with_versions(order, _versions(changed.edited, chosen))
+                changed = await self._change(request, found, original, order)
+            if not request.dry_run:
+                chosen = await self._write(original, changed, chosen, progress)
+        except CodedError as error:
+            _explain(error, original, changed.edited.data)
+            raise
+        return await self._report(request, original, changed, chosen)
+
+    # -------------------------------------------------------------------- edit
+    async def _change(
+        self, request: EditRequest, found: DiscoveredFile, original: OriginalFile, order: EditOrder
+    ) -> ChangedText:
+        source = DefinitionSource(path=original.path, data=original.data, format=found.format)
+        edited = await edit_text(self._engines.workers, source, order)
+        selector = selector_of_text(request, original.path, edited.data)
+        resolved = await self._resolver.resolve(selector)
+        targeted = target_definition(resolved, Request(definition=resolved.definition, target="auto"))
+        return ChangedText(edited=edited, selector=selector, resolved=targeted)
+
+    async def _resolve_before(self, request: EditRequest, original: OriginalFile) -> ResolvedDefinition | None:
+        """Return the definition before the change; ``None`` if it was none, or lacked the group that is added to."""
+        try:
+            return await self._resolver.resolve(selector_of_text(request, original.path, original.data))
+        except (InvalidDefinitionError, InvalidRequestError):
+            return None
+
+    # ------------------------------------------------------------------- write
+    async def _write(
+        self, original: OriginalFile, changed: ChangedText, chosen: EditLock | None, progress: BuildProgress
+    ) -> EditLock | None:
+        """Record the lock, then replace the file: a watch that sees the new file finds the lock."""
+        if chosen is not None:
+            chosen = await self._locks.record(changed.resolved, chosen, progress)
+        await finish_thread_despite_cancel(replace_file, original, changed.edited.data)
+        await note_use(self._store.index, changed.resolved)
+        return chosen
+
+    # ------------------------------------------------------------------ report
+    async def _report(
+        self, request: EditRequest, original: OriginalFile, changed: ChangedText, chosen: EditLock | None
+    ) -> EditResult:
+        edited, resolved = changed.edited, changed.resolved
+        is_changed = edited.data != original.data
+        if chosen is None and not is_changed:
+            chosen = await self._locks.find(resolved)
+        unanswered = describe_unanswered(chosen.lock) if chosen is not None else None
+        items = msgspec.convert(msgspec.to_builtins(edited.items), list[EditedItemView])
+        for item in items if chosen is not None else ():
+            item.version = chosen.find_version(item.name, item.section) if chosen and item.after else None
+        lock = chosen.lock if chosen is not None else None
+        return EditResult(
+            file=original.path,
+            format=edited.format,
+            is_written=is_changed and not request.dry_run,
+            items=items,
+            changes=await self._locks.list_changes(resolved, chosen) if chosen is not None else [],
+            definition_digest=resolved.digest,
+            lock_digest=digest_lock(lock) if lock is not None else None,
+            packages=len(lock.conda) + len(lock.wheels) if lock is not None else None,
+            diff=format_diff(original, edited.data) if is_changed else "",
+            reasons=[unanswered] if unanswered is not None else [],
+            warnings=resolved.warnings,
+        )
+
+
+def check_request(request: EditRequest) -> None:
+    """Raise InvalidRequestError if ``request`` names no file, or nothing to do."""
+    what = request.what
+    check_selector(what)
+    if what.environment is not None:
+        raise InvalidRequestError(
+            f"{what.environment} is a registered environment, and no file",
+            hint=f"`roost env edit {what.environment}` edits it, as a new version.",
+        )
+    if what.image is not None or what.run is not None or what.document is not None or what.text is not None:
+        raise InvalidRequestError("Only a file can be edited", hint="Name it with -f, or leave -f out.")
+    if what.generation is not None or what.lock is not None or what.generation_of is not None:
+        raise InvalidRequestError("An edit begins with the file, and no earlier result", hint="Name no generation.")
+    if not request.add and not request.remove:
+        raise InvalidRequestError("No package is named", hint="Name a package, such as numpy or 'numpy>=2'.")
+
+
+async def _read(found: DiscoveredFile) -> OriginalFile:
+    """Read the file that is to be changed. Raises: InvalidDefinitionError, FileNotWritableError."""
+    path = require_utf8_path(found.path)
+    try:
+        return await asyncio.to_thread(read_original, path)
+    except OSError as error:
+        raise InvalidDefinitionError(
+            f"{path} can't be read: {error.strerror or error}",
+            hint="Make it readable, or name an environment file with -f.",
+            location=Location(path=path),
+        ) from error
+
+
+def _versions(edited: EditedSource, chosen: EditLock) -> dict[str, str]:
+    """Return the versions that the lock has of the packages that get a bound."""
+    found = {name: chosen.find_version(name, "pip") or chosen.find_version(name, "conda") for name in edited.unbounded}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _explain(error: CodedError, original: OriginalFile, data: bytes) -> None:
+    """Say in ``error``, for which the file was not replaced, that the file is unchanged, and name no line of the text
+    that it would have got."""
+    where, name = error.location, os.path.basename(original.path)
+    if where is not None and where.path == original.path and where.line is not None:
+        error.location = Location(path=original.path, line=find_old_line(original.data, data, where.line))
+    if error.code not in ("file-changed", "file-not-writable"):
+        error.hint = f"{error.hint} {name} stays as it was.".strip()
+
+
+def find_old_line(before: bytes, after: bytes, line: int) -> int | None:
+    """Return which line of ``before`` the line of ``after`` was, counted from 1; ``None`` if it is a new one."""
+    old, new = before.splitlines(), after.splitlines()
+    if not 0 < line <= len(new):
+        return None
+    text = new[line - 1]
+    places = [number for number, each in enumerate(old, 1) if each == text]
+    return min(places, key=lambda number: abs(number - line), default=None)
+
+
+def format_diff(original: OriginalFile, data: bytes) -> str:
+    """Return the change of a file as a unified diff."""
+    name = os.path.basename(original.path)
+    before, after = (each.decode("utf-8", "replace").splitlines() for each in (original.data, data))
+    return "\n".join(unified_diff(before, after, name, name, lineterm=""))
+
+
+def _convert(message: Message) -> EditMessage:
+    return EditMessage(
+        event=message.event,  # type: ignore[arg-type]  # those of progress
+        step=message.step,
+        state=message.state,
+        done=message.done,
+        total=message.total,
+        line=message.line,
+        note=message.note,
+        source=message.source,
+    )
+
+
+def _describe(error: Exception) -> ErrorBody:
+    if not isinstance(error, CodedError):
+        log.error("An edit failed", exc_info=error)
+    return error_body(as_coded_error(error, "edit"))
