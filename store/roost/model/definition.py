@@ -224,6 +224,8 @@ class ProjectSource(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     """Normalised by PEP 503."""
+    version: str = ""
+    """Empty if only its build backend knows it."""
     folder: str
     """Absolute."""
     digest: str

@@ -41,7 +41,7 @@ from roost.daemon.locks.solve import create_solve_job, describe_unanswered, requ
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
-from roost.daemon.projects.errors import explain_project_failure
+from roost.daemon.projects.errors import ProjectBuildError
 from roost.daemon.projects.layer import add_project
 from roost.model.definition import ProjectSource
 from roost.model.errors import BuildCancelledError, CodedError, LookupFailedError
@@ -271,17 +271,24 @@ class BuildSession:
             environ=job.selector.environ,
         )
         unset = find_unset_index_variables(job.resolved.parsed.credentials, job.selector.environ)
-        # While the current generation of a definition moves, no launch plan may remain that names the old one.
-        async with invalidate_launch_plans(self._parts.launches) if moves_current else nullcontext():
+        built: list[PrefixResult] = []
+        generation, project = planned.facts.generation, job.resolved.project
+        # A layer of a recorded lock needs no prefix of the lock itself, which nobody uses beside it.
+        if adds or generation is None or project is None or planned.facts.has_base_prefix:
+            # While the current generation of a definition moves, no launch plan may remain that names the old one.
+            async with invalidate_launch_plans(self._parts.launches) if moves_current else nullcontext():
+                with request_index_variables(unset):
+                    built.append(await self._parts.prefixes.ensure(request, self._publish))
+                generation = await self._record_generation(planned.facts, request, built[0])
+        if project is not None:
             with request_index_variables(unset):
-                prefix = await self._parts.prefixes.ensure(request, self._publish)
-            generation = await self._record_generation(planned.facts, request, prefix)
-        if job.resolved.project is not None:
-            prefix = await self._install_project(request, job.resolved.project)
+                built.append(await self._install_project(request, project))
+        prefix = built[-1]
         await self._index.builds.update(self.build.id, generation=generation.number, artifact_id=prefix.artifact.id)
-        if prefix.seconds_worked is not None:
-            total = time.monotonic() - started - prefix.seconds_waited
-            await self._parts.planner.estimates.record_total(prefix.seconds_worked, total)
+        worked = [each.seconds_worked for each in built if each.seconds_worked is not None]
+        if worked:
+            total = time.monotonic() - started - sum(each.seconds_waited for each in built)
+            await self._parts.planner.estimates.record_total(sum(worked), total)
         return BuildResult(
             id=self.build.id,
             state="not-needed" if prefix.reused else "succeeded",
@@ -294,19 +301,17 @@ class BuildSession:
         )
 
     async def _install_project(self, base: PrefixRequest, project: ProjectSource) -> PrefixResult:
-        """Return the prefix of the layer of ``project`` on the lock of ``base``, which is ready and recorded. The
-        guards of launch plans include the build files, so none starts a command in the layer of earlier ones."""
+        """Return the prefix of the layer of ``project`` on the lock of ``base``, which is recorded. The guards of
+        launch plans include the build files, so none starts a command in the layer of earlier ones."""
         layer = msgspec.structs.replace(base, lock=add_project(base.lock, project), generation=None)
-        progress = BuildProgress(self._publish, self._job.selector.environ)
-        progress.start("project")
         try:
             prefix = await self._parts.prefixes.ensure(layer, self._publish)
-        except CodedError as error:
-            if (explained := explain_project_failure(error, project)) is error:
-                raise
-            raise explained from error
-        progress.finish("project")
-        await progress.record(self._index)
+        except ProjectBuildError as error:
+            error.location = error.location or project.location
+            raise
+        if not prefix.reused:
+            line = f"installed project {project.name} from {project.folder} (editable)"
+            self._publish(Message(event="log", line=line, note=True))
         return prefix
 
     async def _record_generation(self, facts: Facts, request: PrefixRequest, prefix: PrefixResult) -> Generation:

@@ -32,7 +32,7 @@ from roost.daemon.locks.solve import create_solve_job, describe_unanswered, solv
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import format_platform
 from roost.daemon.planning.estimates import PlanEstimates
-from roost.daemon.projects.lookup import ProjectLayers
+from roost.daemon.projects.lookup import find_ready_layer
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock, digest_lock
@@ -102,7 +102,6 @@ class Planner:
         self.shared_locks = SharedLocks(lock_registry)
         self.bases = Bases(store, engines)
         self.estimates = PlanEstimates(store.index)
-        self._layers = ProjectLayers(store.index)
         self.image_probe = ImageProbe(store, engines, self.bases, config)
         self._interpreters = ImageInterpreters(engines)
         self._unmodified_images = UnmodifiedImages(
@@ -161,7 +160,7 @@ class Planner:
             lock = await self._solve(resolved, selector, lock, prefers=not (request.rebuild or request.as_of))
         image, prefix = ImageFacts(), lock.prefix
         if resolved.project is not None:
-            prefix = await self._layers.find_ready(lock.digest, resolved.project) if lock.digest else None
+            prefix = await find_ready_layer(self._store.index, lock.digest, resolved.project) if lock.digest else None
         if resolved.is_image:
             check_image(resolved.definition)
             if lock.digest is not None:

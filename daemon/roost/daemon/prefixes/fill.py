@@ -18,6 +18,8 @@ from roost.daemon.jobs.progress import Progress
 from roost.daemon.prefixes.bytecode_digests import load_prefix_digests
 from roost.daemon.prefixes.seal import seal_prefix
 from roost.daemon.prefixes.wheel_code import list_wheel_code
+from roost.daemon.projects.install import install_project
+from roost.daemon.projects.layer import split_project
 from roost.model.locks.lock import HostPython, Lock
 from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
 from roost.model.records import PrefixPython
@@ -49,10 +51,13 @@ async def fill_prefix(
         await conda.check_machine(lock.system)
         modified += await conda.link(lock.conda, prefix, progress=progress, credentials=credentials)
     python = os.path.join(prefix, "bin", "python")
-    if lock.wheels:
+    wheels, project = split_project(lock)
+    if wheels:
         modified += await (await engines.pip()).install(
-            lock.wheels, prefix=prefix, python_path=python, progress=progress, credentials=credentials
+            wheels, prefix=prefix, python_path=python, progress=progress, credentials=credentials
         )
+    if project is not None:
+        await install_project(engines, project, prefix, python, progress, credentials)
     code = await asyncio.to_thread(list_wheel_code, prefix, lock.wheels)
     await engines.known_code.require(code)
     bytecode: dict[str, str] = {}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from roost.daemon.background.code import CodeNotAllowedError
-from roost.model.definition import ProjectSource
-from roost.model.errors import BuildCancelledError, BuildError, CodedError
+import os
 
-_CONTINUE = "`--no-project` runs its dependencies without it."
+from roost.daemon.background.code import CodeNotAllowedError
+from roost.model.errors import BuildCancelledError, BuildError, CodedError, StoreFullError
+from roost.model.locks.lock import Wheel
+
+_CONTINUE = "`--no-project` goes on with the dependencies alone."
+_NOT_WRITABLE = ("Permission denied", "Read-only file system", "PermissionError", "Operation not permitted")
 
 
 class ProjectBuildError(BuildError):
@@ -15,14 +18,17 @@ class ProjectBuildError(BuildError):
     code = "project-build-failed"
 
 
-def explain_project_failure(error: CodedError, project: ProjectSource) -> CodedError:
+def explain_project_failure(error: CodedError, project: Wheel) -> CodedError:
     """Return the error for ``error``, which installing ``project`` ended with. What is not about the project (a full
-    disk, a cancellation, code that background work may not run) stays as it is."""
-    if not isinstance(error, BuildError) or isinstance(error, (BuildCancelledError, CodeNotAllowedError)):
+    disk, a cancellation, code that background work may not run) stays as it is. Blocks for one access(2)."""
+    if isinstance(error, (BuildCancelledError, CodeNotAllowedError, StoreFullError)):
         return error
+    folder = project.path or ""
+    hint = f"{_CONTINUE} To have it, fix what is reported above; `package = false` in [tool.uv] never installs it."
+    if any(text in error.message for text in _NOT_WRITABLE) and not os.access(folder, os.W_OK):
+        hint = f"Its build backend writes into {folder}, which can't be written. {_CONTINUE}"
     return ProjectBuildError(
-        f"The project {project.name} can't be installed: {error.message}",
-        hint=f"{_CONTINUE} Fix what its build backend reports, or set `package = false` in [tool.uv]. {error.hint}",
-        location=project.location,
-        fields={**error.fields, "project": project.name, "cause": error.code},
+        f"The project {project.name} in {folder} can't be installed: {error.message}",
+        hint=hint,
+        fields={**error.fields, "project": project.name, "folder": folder, "cause": error.code},
     )

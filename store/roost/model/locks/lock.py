@@ -164,6 +164,15 @@ class MarkerOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The value of ``extra``."""
 
 
+class ProjectLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a lock that of a project layer: no definition has it, and no other machine gets it."""
+
+    name: str
+    """Of the editable wheel that is the project."""
+    base: str
+    """Digest of the lock of the dependencies."""
+
+
 class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The complete content of a prefix for one platform."""
 
@@ -186,6 +195,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bundle: str = ""
     """Digest of the bundle that the lock came with, if no channel and no index attested it; not digested. Such a lock
     is not shared."""
+    layer: ProjectLayer | None = None
+    """Set in the lock of a project layer; not digested, since the digest covers the editable wheel."""
     format: int = 1
 
 

@@ -49,7 +49,14 @@ def find_project(reading: ReadContext, toml: TomlText, *, only_explicit: bool = 
         return None
     folder = posixpath.dirname(reading.path)
     digest = _digest_build_files(reading, toml, folder)
-    return ProjectSource(name=normalise_name(name.strip()), folder=folder, digest=digest, location=location)
+    version = toml.table("project").get("version")
+    return ProjectSource(
+        name=normalise_name(name.strip()),
+        version=version if isinstance(version, str) else "",
+        folder=folder,
+        digest=digest,
+        location=location,
+    )
 
 
 def _read_flag(toml: TomlText, *keys: str) -> bool | None:

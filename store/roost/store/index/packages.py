@@ -89,6 +89,12 @@ def add_contents(connection: sqlite3.Connection, lock_id: int, lock: Lock | _Loc
     cursor.executemany(_ADD_CONTENT, new)
 
 
+def delete_contents(connection: sqlite3.Connection, lock_id: int) -> None:
+    """Delete what is recorded of the packages of a lock to which nothing refers, and which is about to be deleted."""
+    connection.execute("DELETE FROM contents WHERE span = ? AND lock = ?", (lock_id >> SPAN_BITS, lock_id))
+    connection.execute("DELETE FROM lock_uses WHERE lock = ?", (lock_id,))
+
+
 def fill_contents(connection: sqlite3.Connection) -> None:
     """Record the packages of all locks: the part of the migration to schema 5 for locks stored before it."""
     for row in connection.execute("SELECT id, body FROM locks ORDER BY id"):

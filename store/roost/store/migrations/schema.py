@@ -13,7 +13,7 @@ import sqlite3
 
 from roost.store.migrations.released import FIFTH, FIRST, FOURTH, SECOND, SIXTH, THIRD
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 INCREMENTAL = 2
 """``auto_vacuum`` of an index whose free pages go back to the disk some at a time (sqlite.org/pragma.html). Indexes of
 older versions have none until they are written anew."""
@@ -126,6 +126,17 @@ ALTER TABLE cached_files ADD COLUMN files INTEGER;
 ALTER TABLE cached_files ADD COLUMN sources INTEGER;
 ALTER TABLE cached_files ADD COLUMN source_bytes INTEGER;
 """
+_NINTH = """
+-- Project layers: see locks.py. Each is a lock that has the lock `base` and the project of `folder`, whose build files
+-- had the digest `files`. It is deleted with its last prefix.
+CREATE TABLE project_layers (
+    lock TEXT PRIMARY KEY,
+    base TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    files TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX project_layers_base ON project_layers (base, folder, files);
+"""
 
 MIGRATIONS: dict[int, str] = {
     1: FIRST,
@@ -136,6 +147,7 @@ MIGRATIONS: dict[int, str] = {
     6: SIXTH,
     7: _SEVENTH,
     8: _EIGHTH,
+    9: _NINTH,
 }
 
 

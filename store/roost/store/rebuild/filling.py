@@ -19,6 +19,7 @@ from roost.store.disk.layer_files import is_intact
 from roost.store.disk.layout import Layout
 from roost.store.index.packages import add_contents
 from roost.store.index.tables.definitions import put_settings, record_sighting
+from roost.store.index.tables.locks import put_project_layer
 from roost.store.rebuild.reading import DamagedReader, Row
 from roost.store.rebuild.rows import decode_lock, has_column_types, is_valid
 
@@ -45,7 +46,17 @@ _ORDER = (
 )
 """Tables after those that they refer to. Tables that are not named follow."""
 _DERIVED = frozenset(
-    ("package_names", "packages", "contents", "lock_uses", "lock_bodies", "disk_usage", "idle_work", "artifacts")
+    (
+        "package_names",
+        "packages",
+        "contents",
+        "lock_uses",
+        "lock_bodies",
+        "project_layers",
+        "disk_usage",
+        "idle_work",
+        "artifacts",
+    )
 )
 """Tables that triggers and functions fill, and that of prefixes, which are compared first."""
 _NUMBERED = {"definitions": "digest", "locks": "digest", "bodies": "digest", "environments": "name"}
@@ -144,7 +155,9 @@ class IndexFiller:
                 del values["id"]
             added = self._insert(table, values)
             if table == "locks":
-                add_contents(self._connection, added, decode_lock(values))
+                lock = decode_lock(values)
+                add_contents(self._connection, added, lock)
+                put_project_layer(self._connection, str(values[name]), lock)
         else:
             added = found[0]
         if added != number:

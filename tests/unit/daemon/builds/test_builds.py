@@ -72,7 +72,7 @@ def builds(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> Builds:
 
 
 def job(digest: str) -> BuildJob:
-    resolved: Any = SimpleNamespace(digest=digest, is_image=False, generation_scope="linux-64")
+    resolved: Any = SimpleNamespace(digest=digest, is_image=False, generation_scope="linux-64", project=None)
     request = Request(definition=Definition())
     return BuildJob(resolved=resolved, request=request, selector=EnvironmentSelector(cwd="/"))
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
@@ -200,12 +200,9 @@ class PipEngine:
             pylock = os.path.join(folder, "pylock.toml")
             await asyncio.to_thread(self._write_pylock, pylock, wheels, files)
             python = await asyncio.to_thread(_write_siteless, folder, prefix, python_path)
-            arguments = ["pip", "install", "--python", python, "--no-deps", "--link-mode", "hardlink"]
-            arguments += ["--break-system-packages", "--preview-features", "pylock", "-r", pylock]
             # First from the cache alone: an index that sends no caching headers would be asked each time.
             # Only the build requirements of an editable folder are looked up in an index now.
-            arguments += ["--default-index", index] if index else []
-            arguments += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
+            arguments = _install_arguments(python, pylock, index)
             outcome = await self._process.run([*arguments, "--offline"], folder, secrets=secrets)
             if outcome.status != 0 and (stored := await self._wheel_files(secrets).find_fetched(wheels)):
                 # What uv's cache lacks may be here as files: those of a bundle, or of an image.
@@ -215,7 +212,9 @@ class PipEngine:
                 installation.add_text(outcome.stderr)
             elif any(wheel.kind == "editable" for wheel in wheels):
                 lock = self._build_requirements_lock(python_path, index, secrets, folder, progress or Silent())
-                outcome = await self._install_editables(arguments, folder, secrets, lock, installation)
+                outcome = await self._install_editables(
+                    arguments, folder, secrets, lock, installation.add_line, installation.add_frame
+                )
             else:
                 outcome = await self._process.run(
                     arguments, folder, secrets=secrets, on_line=installation.add_line, on_frame=installation.add_frame
@@ -227,6 +226,37 @@ class PipEngine:
         await self._known_code.record(editable)
         installation.finish()
         return modified
+
+    async def install_project(
+        self,
+        project: Wheel,
+        *,
+        prefix: str,
+        python_path: str,
+        progress: Progress | None = None,
+        credentials: Mapping[str, str] | None = None,
+    ) -> None:
+        """Install the project in the folder of ``project``, an editable wheel, on top of what ``prefix`` has.
+
+        Its backend runs, whatever was built of it before: uv would take a project for unchanged whose build files it
+        does not know. Raises as :meth:`install`, and WheelBuildError.
+        """
+        progress = progress or Silent()
+        code = await asyncio.to_thread(list_editable_code, [project])
+        await self._known_code.require(code)
+        index, own = _split_index(self._config.index_url)
+        secrets = Secrets({**own, **(credentials or {})})
+        async with self._process.temporary_folder() as folder:
+            pylock = os.path.join(folder, "pylock.toml")
+            await asyncio.to_thread(self._write_pylock, pylock, [project], {})
+            arguments = _install_arguments(python_path, pylock, index)
+            arguments += ["--refresh-package", project.name, "--reinstall-package", project.name]
+            lock = self._build_requirements_lock(python_path, index, secrets, folder, progress)
+            outcome = await self._install_editables(arguments, folder, secrets, lock, progress.log)
+        if outcome.status != 0:
+            raise translate_failure(outcome.stderr, outcome.status, "installing")
+        await asyncio.to_thread(check_complete, prefix, [project])
+        await self._known_code.record(code)
 
     async def _check_unpacked(self, wheels: Sequence[Wheel], progress: Progress) -> None:
         """Check what was unpacked. A package that fails leaves the cache, so that it is checked again."""
@@ -244,7 +274,8 @@ class PipEngine:
         folder: str,
         secrets: Secrets,
         lock: LockRequirements,
-        installation: InstallProgress,
+        on_line: Callable[[str], None],
+        on_frame: Callable[[str], None] | None = None,
     ) -> ProcessResult:
         """Run uv until it has all build requirements of the editable folders, each locked before uv fetches it."""
         requirements = BuildRequirements(lock, self._store, folder, self._known_code)
@@ -254,8 +285,8 @@ class PipEngine:
                 [*arguments, *checked[1:]],
                 folder,
                 secrets=secrets,
-                on_line=installation.add_line,
-                on_frame=installation.add_frame,
+                on_line=on_line,
+                on_frame=on_frame,
             )
             if outcome.status == 0:
                 await requirements.record_code()
@@ -358,6 +389,14 @@ class PipEngine:
             outcome = await self._process.run(arguments, folder, secrets=Secrets({}), on_line=progress.log)
         if outcome.status != 0:
             raise translate_failure(outcome.stderr, outcome.status, doing)
+
+
+def _install_arguments(python: str, pylock: str, index: str | None) -> list[str]:
+    """Return the arguments with which uv installs what is in ``pylock`` for ``python``, and nothing else."""
+    arguments = ["pip", "install", "--python", python, "--no-deps", "--link-mode", "hardlink"]
+    arguments += ["--break-system-packages", "--preview-features", "pylock", "-r", pylock]
+    arguments += ["--default-index", index] if index else []
+    return [*arguments, "--require-build-hashes", "--preview-features", "build-dependency-hashes"]
 
 
 def _split_index(url: str | None) -> tuple[str | None, dict[str, str]]:

@@ -18,6 +18,7 @@ from roost.store.index.cache_keys import put_cache_uses
 from roost.store.index.database import Database
 from roost.store.index.queries import Queries, Read, Scan, Write
 from roost.store.index.tables.leases import delete_lease, list_artifact_leases, put_build_lease, resolve_pin
+from roost.store.index.tables.locks import delete_unused_layers
 
 T = TypeVar("T")
 
@@ -162,9 +163,11 @@ def mark_deleting(connection: sqlite3.Connection, artifact_id: str) -> bool:
 
 
 def delete_artifact_row(connection: sqlite3.Connection, artifact_id: str) -> None:
-    """Delete the row of an artifact whose content is deleted, and the lease of its build."""
+    """Delete the row of an artifact whose content is deleted, and the lease of its build. The lock of a project layer
+    goes with its last prefix."""
     connection.execute("DELETE FROM artifacts WHERE id = ?", (artifact_id,))
     delete_lease(connection, build_lease(artifact_id))
+    delete_unused_layers(connection)
 
 
 def touch_artifact(connection: sqlite3.Connection, artifact_id: str, when: str | None = None) -> None:

@@ -34,7 +34,7 @@ def put_collection_state(connection: sqlite3.Connection, name: str, value: str |
 
 def list_prefix_sources(connection: sqlite3.Connection) -> list[tuple[str, str, bool]]:
     """Return for each prefix the places that its definitions were seen at: lock digest, path (empty: it came without a
-    file), and whether a version of an environment has the definition."""
+    file), and whether a version of an environment has the definition. A project layer has its project's file only."""
     query = """
         SELECT DISTINCT g.lock_digest, s.source,
             EXISTS (SELECT 1 FROM bodies AS b WHERE b.definition_digest = g.definition_digest)
@@ -43,6 +43,7 @@ def list_prefix_sources(connection: sqlite3.Connection) -> list[tuple[str, str, 
         JOIN definitions AS d ON d.digest = g.definition_digest
         JOIN sightings AS s ON s.definition = d.id
         WHERE a.kind = 'prefix'
+        UNION SELECT lock, folder || '/pyproject.toml', 0 FROM project_layers
     """
     return [(lock, source, bool(is_registered)) for lock, source, is_registered in connection.execute(query)]
 

@@ -24,6 +24,7 @@ from roost.store.index.queries import Queries, Read, Scan, Write
 from roost.store.index.tables.environments import get_version
 from roost.store.index.tables.generations import GenerationUnknownError
 from roost.store.index.tables.images import find_image
+from roost.store.index.tables.locks import find_layer_base
 
 _DIGEST = "sha256:"
 _ARTIFACT_ID = re.compile(r"[pi]-[0-9a-f]{16}")
@@ -264,8 +265,10 @@ def delete_expired_leases(connection: sqlite3.Connection, now: str) -> int:
 
 
 def list_artifact_leases(connection: sqlite3.Connection, artifact_id: str, key: str, now: str) -> list[str]:
-    """Return the ids of the leases that protect an artifact."""
+    """Return the ids of the leases that protect an artifact. One on a lock protects the project layers on it, too."""
     subjects = [artifact_id, key]
+    if (base := find_layer_base(connection, key)) is not None:
+        subjects.append(base)
     image = find_image(connection, key)
     if image is not None:
         subjects.append(f"{image.lock_digest}@{image.base_digest}")

@@ -71,6 +71,8 @@ FOLLOWED = {
     "pdm.dev-dependencies": '{ test = ["ruff"] }',
 }
 """A value for each key that is followed, with which the definition is another one."""
+OF_THE_PROJECT = ("uv.package",)
+"""Keys of the project itself, which is not part of the definition: see ``test_projects``."""
 TOGETHER = {
     "uv.conflicts": ('conflicts = [[{ group = "dev" }, { group = "docs" }]]\n', "refused"),
     "uv.workspace": ('workspace = { members = ["libs/*"] }\nsources = { torch = { workspace = true } }\n', "refused"),
@@ -139,7 +141,7 @@ def test_an_unknown_key_is_refused(tmp_path: Path, tool: str) -> None:
 
 
 def test_every_followed_key_has_an_example() -> None:
-    assert set(keys("followed")) == set(FOLLOWED) | set(TOGETHER)
+    assert set(keys("followed")) == set(FOLLOWED) | set(TOGETHER) | set(OF_THE_PROJECT)
 
 
 @pytest.mark.parametrize("name", FOLLOWED)
