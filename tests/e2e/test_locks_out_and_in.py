@@ -114,14 +114,6 @@ def test_an_editable_project_is_seen_as_it_is_now_and_rebuilt_when_its_metadata_
     assert second["plans"][0]["action"] == "build-prefix"
 
 
-def test_dependency_groups_of_a_project_are_built(roost: Roost, pip_index: PipIndex) -> None:
-    for name in ("greet", "for-tests", "for-docs"):
-        pip_index.wheel(name, "1.0")
-    groups = '[dependency-groups]\ntest = ["for-tests"]\nall = [{include-group = "test"}, "for-docs"]\n'
-    roost.write("pyproject.toml", f'[project]\nname = "p"\nversion = "1"\ndependencies = ["greet"]\n{groups}')
-    assert roost.ok("run", "--", "python", "-c", "import greet, for_tests, for_docs; print(greet.value)") == "1.0\n"
-
-
 def test_as_of_takes_what_there_was_and_makes_a_generation_of_it(conda_roost: Roost) -> None:
     roost = conda_roost
     roost.write("environment.yml", "dependencies: [dated]\n")

@@ -21,7 +21,7 @@ from roost.model.canonical.form import (
     digest_settings,
     parse_canonical,
 )
-from roost.model.definition import Defaults, Definition, Pip, PipItem, Settings
+from roost.model.definition import Choices, Defaults, Definition, Pip, PipItem, Settings
 from roost.model.readers.read import read_definition
 from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
@@ -35,7 +35,9 @@ def parsed(vector: dict, folder: Path) -> tuple[Definition, Settings]:
     for name, content in vector["files"].items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content.encode())
-    read_one = read_definition(DefinitionSource(path=os.path.normpath(folder / vector["read"])), LocalFiles())
+    source = DefinitionSource(path=os.path.normpath(folder / vector["read"]))
+    choices = msgspec.convert(vector.get("choices", {}), Choices)  # older versions read all groups
+    read_one = read_definition(source, LocalFiles(), choices)
     return with_refused_line(read_one.definition, vector.get("refused_now")), read_one.settings
 
 

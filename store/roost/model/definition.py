@@ -150,6 +150,15 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 NO_CHOICES = Choices()
 
 
+class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which of the extras and dependency groups that a file offers were read, and which were left out."""
+
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    other_extras: tuple[str, ...] = ()
+    other_groups: tuple[str, ...] = ()
+
+
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """A warning about something in a file that roost does not use."""
 
@@ -255,5 +264,7 @@ class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
     """``scheme://host[:port]`` to ``user:password`` or ``/t/TOKEN``, for the engines in this request only: never
     stored, logged or digested."""
     project: ProjectSource | None = None
+    selection: Selection | None = None
+    """The extras and groups that were read; ``None`` if the file offers none."""
     registered: RegisteredEnvironment | None = None
     """The registered environment that the file names; ``definition`` is then empty, and ``settings`` come on top."""

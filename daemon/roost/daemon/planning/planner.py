@@ -12,6 +12,7 @@ from roost.daemon.bases.unmodified import UnmodifiedBases
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import VariableMissingError, registry_credentials
+from roost.daemon.decision.choices import describe_selection
 from roost.daemon.decision.decide import choose_target, decide
 from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, ImageFacts, Request
 from roost.daemon.decision.images import follows_moved_base, is_unmodified
@@ -124,6 +125,8 @@ class Planner:
                 return await self._plan_unmodified(target, resolved, request, selector)
             facts = await self._gather_facts(resolved, request, selector, solve=solve)
             plan = msgspec.structs.replace(decide(request, facts), changes=list(facts.changes))
+            if (chosen := describe_selection(resolved.parsed.selection)) is not None:
+                plan = msgspec.structs.replace(plan, reasons=[*plan.reasons, chosen])
             interpreter, is_user_managed = facts.image.interpreter, resolved.definition.python.user_managed
             image = plan.artifact.digest if plan.action == "reuse-image" and plan.artifact is not None else None
             if image is not None and is_user_managed:

@@ -1,32 +1,30 @@
 """Reader of PEP 621 ``pyproject.toml`` (with PEP 735 dependency groups) and of PEP 723 script metadata.
 
-A project's dependencies are the definition; the project itself is found by ``projects``, and not part of it. All groups
-are included, in the order of the file, unless ``[tool.uv]`` has ``default-groups``. What ``[tool.uv]`` and the tables
-of other tools say of packages is followed, refused or reported (``readers.tools``).
+A project's dependencies are the definition; the project itself is found by ``projects``, and not part of it. Which
+extras and dependency groups are read, ``choices`` says. What ``[tool.uv]`` and the tables of other tools say of
+packages is followed, refused or reported (``readers.tools``).
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
-from roost.model.documents.toml_text import TomlError, TomlText
+from roost.model.documents.toml_text import TomlText
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.readers.choices.lists import check_strings, read_list
+from roost.model.readers.choices.project import ProjectReader
 from roost.model.readers.mistakes.near_keys import report_misspelled
 from roost.model.readers.mistakes.unread_files import find_other_tool, unread_error
-from roost.model.readers.projects import find_project
-from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.script_blocks import ScriptBlock, find_blocks, find_fault
 from roost.model.readers.source import ReadContext
 from roost.model.readers.tools.judge import check_tools
 from roost.model.readers.tools.uv_sources import UvProject, unique_items
-from roost.model.syntax.bounds import MAX_DEPTH, too_large_error
-from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 
 _LOCKS = {
     "uv.lock": ": for its versions, name it (-f uv.lock)",
@@ -62,26 +60,16 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
         _check_dynamic(toml, project.get("dynamic", []))
     check_tools(reading, toml)
     uv = UvProject(reading, toml)
-    items = uv.read_choices()
-    with reading.recover():
-        items += uv.place(_read_items(reading, toml, project.get("dependencies", []), "project", "dependencies"))
-    groups, selected = _GroupReader(reading, toml), uv.default_groups
-    for group in toml.table("dependency-groups"):
-        if selected is None or group in selected:
-            with reading.recover():
-                items += uv.place(groups.read(group, ()), group)
-    with reading.recover():
-        items += uv.place(_read_items(reading, toml, uv.dev_dependencies, "tool", "uv", "dev-dependencies"), "dev")
-    for group, lines in toml.table("tool", "pdm", "dev-dependencies").items():
-        with reading.recover():
-            items += uv.place(_read_items(reading, toml, lines, "tool", "pdm", "dev-dependencies", group), group)
-    requires = project.get("requires-python")
-    parsed = _build_requirements_result(
-        reading, toml, unique_items(items), requires, ("project", "requires-python"), "pyproject"
+    items, own = uv.read_choices(), ProjectReader(reading, toml, uv)
+    items += own.read()
+    result = _build_requirements_result(
+        reading, toml, unique_items(items), project.get("requires-python"), ("project", "requires-python"), "pyproject"
     )
+    python = result.definition.python
     with reading.recover():
-        return msgspec.structs.replace(parsed, project=find_project(reading, toml))
-    return parsed
+        python = Python(requires=own.require_python(python.requires))
+    definition = msgspec.structs.replace(result.definition, python=python)
+    return msgspec.structs.replace(result, definition=definition, selection=own.selection)
 
 
 def _report_unused_locks(reading: ReadContext) -> None:
@@ -135,7 +123,7 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
     uv = UvProject(reading, toml, is_script=True)
     items = uv.read_choices()
     with reading.recover():
-        items += uv.place(_read_items(reading, toml, toml.data.get("dependencies", []), "dependencies"))
+        items += uv.place(read_list(reading, toml, toml.data.get("dependencies", []), "dependencies"))
     return _build_requirements_result(
         reading, toml, items, toml.data.get("requires-python"), ("requires-python",), "pep723"
     )
@@ -180,82 +168,10 @@ def check_requires_python(toml: TomlText, value: object, keys: tuple[str, ...]) 
     return re.sub(r"\s+", "", value)
 
 
-def check_strings(toml: TomlText, value: object, keys: tuple[str, ...]) -> Sequence[str]:
-    """Return ``value`` if it is a list of texts. Raises: InvalidDefinitionError if it is not."""
-    if not isinstance(value, list):
-        raise toml.error(f"{keys[-1]!r} is {value!r}; expected a list of strings", *keys)
-    for index, member in enumerate(value):
-        if not isinstance(member, str):
-            raise toml.error(f"{keys[-1]!r} contains {member!r}; expected a list of strings", *keys, index)
-    return value
-
-
 def record_keys(reading: ReadContext, toml: TomlText, above: tuple[str, ...] = ()) -> None:
     """Record the keys of all tables below the one at ``above``."""
     for key, location, end in toml.list_keys(above):
         reading.record_item("key", key, location, end)
-
-
-def read_text_line(reading: ReadContext, toml: TomlText, text: str, *path: str | int) -> list[PipItem]:
-    """Return the items of the requirement ``text`` at ``path``, one at most."""
-    value = toml.find_value(text, *path)
-    line = LogicalLine(text.strip(), value.location, value.end, ((0, value.locate(len(text) - len(text.lstrip()))),))
-    return read_requirement_lines(reading, [line], reading.path)
-
-
-def _read_items(reading: ReadContext, toml: TomlText, value: object, *keys: str) -> list[PipItem]:
-    items: list[PipItem] = []
-    for index, text in enumerate(check_strings(toml, value, keys)):
-        items += read_text_line(reading, toml, text, *keys, index)
-    return items
-
-
-class _GroupReader:
-    """Reader of dependency groups (PEP 735); each is read once, however many groups include it."""
-
-    def __init__(self, reading: ReadContext, toml: TomlText) -> None:
-        self._reading, self._toml = reading, toml
-        self._tables = toml.table("dependency-groups")
-        self._names = {normalise_name(group): group for group in reversed(self._tables)}
-        self._items: dict[str, list[PipItem]] = {}
-
-    def read(self, name: str, above: tuple[str, ...]) -> list[PipItem]:
-        """Return the items of a group and of those that it includes with ``{include-group = …}``, each once.
-
-        Raises: InvalidDefinitionError if the group is no list, includes itself, or is included too deeply.
-        """
-        keys = ("dependency-groups", name)
-        if name in above:
-            raise self._toml.error(f"Dependency group {name!r} includes itself", *keys)
-        if len(above) > MAX_DEPTH:
-            what = f"Dependency group {name!r} is included too deeply"
-            raise too_large_error(what, MAX_DEPTH, "levels", self._toml.locate(*keys))
-        if name in self._items:
-            return self._items[name]
-        members = self._tables[name]
-        if not isinstance(members, list):
-            raise self._toml.error(f"Dependency group {name!r} is {members!r}; expected a list", *keys)
-        items: dict[tuple[object, ...], PipItem] = {}
-        for index, member in enumerate(members):
-            with self._reading.recover():
-                for item in self._read_member(member, (*keys, index), (*above, name)):
-                    items.setdefault((item.kind, item.text, item.digest), item)
-        self._items[name] = list(items.values())
-        return self._items[name]
-
-    def _read_member(self, member: object, path: tuple[str | int, ...], above: tuple[str, ...]) -> list[PipItem]:
-        if isinstance(member, dict) and set(member) == {"include-group"}:
-            return self.read(self._find_group(member["include-group"], (*path, "include-group")), above)
-        if isinstance(member, str):
-            return read_text_line(self._reading, self._toml, member, *path)
-        raise self._toml.error(f"{above[-1]!r} contains {member!r}; expected a list of strings", *path)
-
-    def _find_group(self, name: object, path: tuple[str | int, ...]) -> str:
-        """Return the group called ``name``; names are compared as PEP 503 normalises them."""
-        if (group := self._names.get(normalise_name(str(name)))) is not None:
-            return group
-        where = self._toml.find_value(str(name), *path).location
-        raise TomlError(f"There is no dependency group {name!r}", location=where)
 
 
 def _build_requirements_result(

@@ -22,6 +22,7 @@ from roost.model.errors import Location
 from roost.model.readers.azure import read_v2
 from roost.model.readers.azure_jobs import IMPORT_HINT, EnvironmentUnreadableError, read_job
 from roost.model.readers.azure_sdk import read_run_configuration, read_v1
+from roost.model.readers.choices.selection import check_available
 from roost.model.readers.conda import read_conda
 from roost.model.readers.detect import check_text, detect_syntax, detect_yaml, has_definition_table
 from roost.model.readers.docker import read_context, read_dockerfile
@@ -58,19 +59,21 @@ _TOML_LOCKS: dict[str, Callable[[ReadContext, TomlText], ReadResult]] = {
     "pylock": read_pylock,
 }
 READ_FORMATS = (*_YAML, *_TEXT, *_TOML_LOCKS, "roost", "pyproject", "context")
+FORMATS_WITH_CHOICES = ("pyproject", *_TOML_LOCKS)
+"""Formats that offer extras and dependency groups."""
 CONTEXT_FILES = ("azureml_environment.json", "Dockerfile")
 """Files that make a folder one to read as a whole, rather than any environment file in it."""
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
-def read_definition(source: DefinitionSource, files: FileAccess) -> ReadResult:
-    """Read ``source``.
+def read_definition(source: DefinitionSource, files: FileAccess, choices: Choices = NO_CHOICES) -> ReadResult:
+    """Read ``source`` with ``choices`` of what it offers.
 
     Raises: InvalidDefinitionError if it is not valid or cannot be read; the error says where and what was expected, and
     has all problems of the source among its fields. A source that only names a registered environment
     (``ReadResult.registered``) has no definition in it.
     """
-    result = convert_document(read_source(source, files))
+    result = convert_document(read_source(source, files, choices))
     if result.registered is not None:
         raise EnvironmentUnreadableError(
             f"This file names an environment of an Azure workspace ({result.registered.reference}) and does not "
@@ -92,6 +95,7 @@ def read_tables(tables: dict[str, Any], files: FileAccess, path: str, choices: C
     with reading.recover(is_outermost=True):
         _check_depth(tables, path)
         result = read_roost(reading, TomlText.from_data(tables, path))
+        check_available(choices, result)
     return convert_document(reading.build_document(result))
 
 
@@ -109,6 +113,8 @@ def read_source(source: DefinitionSource, files: FileAccess, choices: Choices = 
             text = decode_text(data, path)
             check_text(text, path)
             result = _read_text(reading, text, source.format)
+        if result.selection is None and result.format not in FORMATS_WITH_CHOICES:
+            check_available(choices, result)
     return reading.build_document(result)
 
 

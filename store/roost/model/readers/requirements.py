@@ -31,6 +31,7 @@ from roost.model.syntax.pip_lines import (
     strip_file_scheme,
 )
 from roost.model.syntax.pip_options import RequirementError, unknown_option
+from roost.model.syntax.urls import strip_credentials
 from roost.model.syntax.wheel_references import parse_wheel_reference
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -127,6 +128,18 @@ def _read_part(reading: ReadContext, parsed: PipLine, origin: str, locate: Calla
     digest = reading.compute_digest(_DIGEST_KINDS[parsed.kind], path, location)
     text = _format_local(parsed, path)
     return PipItem(kind=parsed.kind, text=text, name=parsed.name or None, digest=digest, path=path, location=location)
+
+
+def check_requirement(line: LogicalLine) -> None:
+    """Check one line without looking at what it names. Raises: InvalidDefinitionError if it is not valid."""
+    check_length(line.text, "This line", line.location, MAX_LINE)
+    check_variables(line.text, line.locate)
+    text = strip_credentials(line.text)[0]
+    try:
+        _check_options(parse_pip_lines(text))
+    except RequirementError as error:
+        error.location = error.location or (line.locate(error.column) if text == line.text else line.location)
+        raise
 
 
 def _check_options(parts: Iterable[PipLine]) -> None:

@@ -7,8 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.markers import Marker
 
-from roost.model.definition import PipItem
+from roost.model.definition import Choices, PipItem, Selection
+from roost.model.errors import InvalidDefinitionError
 from roost.model.readers.python_locks.lock_markers import decide_marker
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.store.sources.files import LocalFiles
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 INDEX = "https://index.example/simple"
@@ -154,8 +158,9 @@ docs = [{ name = "docs" }]
 @pytest.mark.parametrize(
     ("beside", "expected"),
     [
-        (None, ["leaf==2.0", "dev==1.0", "docs==1.0"]),
-        ("[project]\nname = 'app'\n", ["leaf==2.0", "dev==1.0", "docs==1.0"]),
+        (None, ["leaf==2.0", "dev==1.0"]),
+        ("[project]\nname = 'app'\n", ["leaf==2.0", "dev==1.0"]),
+        ("[tool.uv]\ndefault-groups = ['empty']\n", ["leaf==2.0"]),
         ("[tool.uv]\ndefault-groups = ['docs']\n", ["leaf==2.0", "docs==1.0"]),
         ("[tool.uv]\ndefault-groups = 'all'\n", ["leaf==2.0", "dev==1.0", "docs==1.0"]),
     ],
@@ -166,6 +171,36 @@ def test_groups_are_those_of_the_project_beside_the_lock(parse, write, beside, e
     more = [package(name, "1.0") for name in ("dev", "docs", "extra")]
     text = uv_lock(project('name = "leaf"', more=GROUPS), package("leaf", "2.0"), *more)
     assert texts(parse(text, "uv.lock").definition.pip.requirements)[2:] == expected
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "pylock.toml"])
+def test_extras_and_groups_of_a_lock_can_be_chosen(write, name):
+    more = [package(name, "1.0") for name in ("dev", "docs", "extra")]
+    text = uv_lock(project('name = "leaf"', more=GROUPS), package("leaf", "2.0"), *more)
+    if name == "pylock.toml":
+        markers = {
+            "dev": "'dev' in dependency_groups",
+            "docs": "'docs' in dependency_groups",
+            "extra": "'extra' in extras",
+        }
+        entries = [entry(each, "1.0", f'marker = "{marker}"\n') for each, marker in markers.items()]
+        head = 'extras = ["extra"]\ndependency-groups = ["dev", "docs"]\ndefault-groups = ["dev"]\n'
+        text = pylock(entry("leaf", "2.0"), *entries, head=head)
+    path = write(name, text)
+
+    def read(**choices):
+        result = read_definition(DefinitionSource(path=str(path)), LocalFiles(), Choices(**choices))
+        lines = [line for line in texts(result.definition.pip.requirements) if "==" in line]
+        return {line.partition("==")[0] for line in lines if not line.startswith("--")}, result.selection
+
+    assert read() == ({"leaf", "dev"}, Selection(groups=("dev",), other_groups=("docs",), other_extras=("extra",)))
+    found, selection = read(extras=("Extra",), groups=("docs",))
+    assert found == {"leaf", "dev", "docs", "extra"}
+    assert selection == Selection(groups=("dev", "docs"), extras=("extra",))
+    for choices in ({"extras": ("docs",)}, {"groups": ("extra",)}):
+        with pytest.raises(InvalidDefinitionError) as caught:
+            read(**choices)
+        assert caught.value.code == "choice-unknown"
 
 
 METADATA = """[package.metadata]
@@ -315,8 +350,7 @@ def test_extras_and_groups_of_a_pylock_are_those_that_nobody_has_to_name(parse):
     parsed = parse(text, "pylock.toml")
     lines = [text for text in texts(parsed.definition.pip.requirements) if not text.startswith("--")]
     assert lines == [f'b==1 ; os_name == "x" --hash=sha256:{A}', f"c==1 --hash=sha256:{A}"]
-    assert [notice.code for notice in parsed.warnings] == ["lock-choice", "lock-choice"]
-    assert [notice.message.partition(":")[0] for notice in parsed.warnings] == ["gpu", "test"]
+    assert parsed.selection == Selection(groups=("dev",), other_groups=("test",), other_extras=("gpu",))
 
 
 def test_places_of_a_pylock(parse, write, tmp_path):

@@ -43,7 +43,7 @@ PIP_ALONE = {
     "pyproject.toml": '[project]\nname = "p"\nversion = "1"\ndependencies = ["six==1.17.0", "rich[jupyter]>=13"]\n',
     "groups/pyproject.toml": (
         '[project]\nname = "q"\nversion = "2"\ndependencies = ["six==1.17.0"]\n'
-        '[dependency-groups]\nnotebook = ["rich[jupyter]>=13"]\nall = [{include-group = "notebook"}]\n'
+        '[dependency-groups]\nnotebook = ["rich[jupyter]>=13"]\ndev = [{include-group = "notebook"}]\n'
     ),
     "script.py": '# /// script\n# dependencies = ["six==1.17.0", "rich[jupyter]>=13"]\n# ///\nprint("any code")\n',
 }

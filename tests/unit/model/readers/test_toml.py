@@ -175,7 +175,7 @@ def test_pyproject_gives_dependencies_and_groups_but_not_the_project(parse):
     parsed = parse(
         '[project]\nname = "p"\nrequires-python = ">= 3.10"\ndependencies = ["Six", "rich"]\n'
         '[project.optional-dependencies]\nx = ["numpy"]\n'
-        '[dependency-groups]\ntest = ["pytest", {include-group = "Base_x"}]\nbase-x = ["six"]\n',
+        '[dependency-groups]\ndev = ["pytest", {include-group = "Base_x"}]\nbase-x = ["six"]\n',
         "pyproject.toml",
     )
     assert parsed.format == "pyproject"

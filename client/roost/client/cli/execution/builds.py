@@ -19,6 +19,7 @@ NOTED_REASONS = frozenset(
     [
         "base-gone",
         "base-moved",
+        "choices-read",
         "engine-unknown",
         "interpreter-unchecked",
         "lock-elsewhere",

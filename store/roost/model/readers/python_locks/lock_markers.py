@@ -15,15 +15,14 @@ _TRUE, _FALSE = 'os_name != "roost"', 'os_name == "roost"'
 """Comparisons that stand for what is decided, until they are taken out again."""
 
 
-def decide_marker(marker: str, groups: Collection[str]) -> str | None:
-    """Return ``marker`` with no extras and with ``groups`` chosen: empty if it always applies, ``None`` if it never
-    does.
+def decide_marker(marker: str, groups: Collection[str], extras: Collection[str] = ()) -> str | None:
+    """Return ``marker`` with ``groups`` and ``extras`` chosen: empty if it always applies, ``None`` if it never does.
 
     Raises: ValueError if it is not valid.
     """
 
     def decide(match: re.Match[str]) -> str:
-        is_chosen = match["of"] == "dependency_groups" and match["name"] in groups
+        is_chosen = match["name"] in (groups if match["of"] == "dependency_groups" else extras)
         return _FALSE if is_chosen == bool(match["not"]) else _TRUE
 
     try:

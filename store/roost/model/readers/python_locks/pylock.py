@@ -1,8 +1,8 @@
 """Reader of ``pylock.toml`` (PEP 751, format 1.0): every package as a line with its version, marker and digests.
 
-As the standard says of installers that are told nothing else, no extras are chosen, and the groups are those of
-``default-groups``. An installer resolves nothing: what the packages themselves require is left out, since the lock may
-have been made with overrides.
+As the standard says, no extras are chosen unless a request names them, and the groups are those of ``default-groups``
+and those that a request names. An installer resolves nothing: what the packages themselves require is left out, since
+the lock may have been made with overrides.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from roost.model.definition import Definition, Pip, Python, ReadResult
 from roost.model.documents.toml_text import TomlText
+from roost.model.readers.choices.selection import find_chosen, make_selection
 from roost.model.readers.python_locks.lines import (
     REGENERATE,
     format_digests,
@@ -40,22 +43,27 @@ def read_pylock(reading: ReadContext, toml: TomlText) -> ReadResult:
         message = f"pylock format {version!r} is not supported; expected '1.0'"
         raise toml.error(message, "lock-version", hint=REGENERATE)
     reading.has_choices = True
-    lines = _Pylock(reading, toml).list_lines()
+    lock = _Pylock(reading, toml)
+    lines = lock.list_lines()
     items = tuple(read_requirement_lines(reading, lines, reading.path))
     requires = toml.data.get("requires-python")
     python = Python(requires=re.sub(r"\s+", "", requires) if isinstance(requires, str) else None)
-    return reading.build_result(Definition(pip=Pip(requirements=items), python=python), "pylock")
+    result = reading.build_result(Definition(pip=Pip(requirements=items), python=python), "pylock")
+    return msgspec.structs.replace(result, selection=lock.selection)
 
 
 class _Pylock:
-    """The packages of a lock that are installed without a choice."""
+    """The packages of a lock that are installed with the choices of the request."""
 
     def __init__(self, reading: ReadContext, toml: TomlText) -> None:
         self._reading, self._toml = reading, toml
         self._packages = list_tables(toml, toml.data.get("packages"), "packages")
         self._registries: list[str] = []
-        groups = toml.data.get("default-groups", [])
-        self._groups = [str(group) for group in groups] if isinstance(groups, list) else []
+        offered_extras, offered_groups = (_texts(toml.data.get(key)) for key in _OPTIONAL)
+        self._extras = find_chosen("extra", reading.choices.extras, offered_extras, toml.locate("extras"))
+        chosen = find_chosen("group", reading.choices.groups, offered_groups, toml.locate("dependency-groups"))
+        self._groups = [*_texts(toml.data.get("default-groups")), *chosen]
+        self.selection = make_selection(self._groups, self._extras, offered_groups, offered_extras)
 
     def list_lines(self) -> list[LogicalLine]:
         """Return the lines for all packages, and before them those for the places that they come from."""
@@ -72,7 +80,6 @@ class _Pylock:
                 lines.append(LogicalLine(mark(body, marker) + digests, where))
                 if "vcs" not in package and "directory" not in package:
                     lines.append(LogicalLine(_require_nothing(package), where))
-        self._report_choices()
         top = self._toml.locate()
         first = [LogicalLine("--require-hashes", top)] if is_closed else []
         return [*first, *list_index_lines(self._registries, top), *lines]
@@ -82,18 +89,10 @@ class _Pylock:
         if not marker:
             return ""
         try:
-            return decide_marker(str(marker), self._groups)
+            return decide_marker(str(marker), self._groups, self._extras)
         except ValueError:
             message = f"{marker!r} is not a valid marker"
             raise self._toml.error(message, "packages", number, "marker", hint=REGENERATE) from None
-
-    def _report_choices(self) -> None:
-        for key in _OPTIONAL:
-            stated = self._toml.data.get(key, [])
-            names = [str(name) for name in stated if name not in self._groups] if isinstance(stated, list) else []
-            if names:
-                message = f"{', '.join(names)}: {key} of a lock file are not installed, except for its default groups"
-                self._reading.warn("lock-choice", message, self._toml.locate(key))
 
     def _format_package(self, package: Mapping[str, Any], number: int) -> tuple[str, str]:
         """Return the line for a package without its marker, and its digests as options."""
@@ -142,6 +141,10 @@ class _Pylock:
 
     def _resolve(self, source: Mapping[str, Any], path: tuple[str | int, ...]) -> str:
         return self._reading.resolve_path(require_text(self._toml, source, "path", *path), self._reading.path)
+
+
+def _texts(value: object) -> list[str]:
+    return [str(member) for member in value] if isinstance(value, list) else []
 
 
 def _require_nothing(package: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 Lines are what the projects of the lock require themselves; every package that these reach is a constraint with its
 version, its place and its digests. So uv follows the packages' own metadata, and can choose nothing but what is locked.
-The project itself is not installed. Dependency groups are read as in ``pyproject.toml``: all, unless the one beside the
-lock has ``default-groups``; extras of the project are not read.
+The project itself is not installed. Which groups and extras are read, ``choices`` says; the default groups are those of
+the ``pyproject.toml`` beside the lock.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
+
 from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
 from roost.model.documents.toml_text import TomlText
+from roost.model.readers.choices.selection import find_chosen, list_default_groups, make_selection
 from roost.model.readers.python_locks.lines import (
     REGENERATE,
     format_digests,
@@ -73,7 +76,8 @@ def read_uv_lock(reading: ReadContext, toml: TomlText) -> ReadResult:
     requires = toml.data.get("requires-python")
     python = Python(requires=re.sub(r"\s+", "", requires) if isinstance(requires, str) else None)
     definition = Definition(pip=Pip(requirements=tuple(items)), python=python)
-    return reading.build_result(definition, "uv-lock", name=lock.name)
+    result = reading.build_result(definition, "uv-lock", name=lock.name)
+    return msgspec.structs.replace(result, selection=lock.selection)
 
 
 class _UvLock:
@@ -91,7 +95,7 @@ class _UvLock:
                 raise too_large_error(f"The lock has too many versions of {name}", _MOST_VERSIONS, "versions", where)
         self._projects = self._find_projects()
         self._beside = load_project(reading, posixpath.dirname(reading.path))
-        self._default_groups = self._read_default_groups()
+        self._select()
         self._report_staleness()
         self._roots = list(self._list_roots())
         self._markers: dict[int, list[str]] = {}
@@ -128,24 +132,39 @@ class _UvLock:
         manifest = self._toml.table("manifest")
         yield from self._list_stated(manifest.get("requirements"), "manifest", "requirements")
         for group, stated in self._toml.table("manifest", "dependency-groups").items():
-            if self._has_group(group):
+            if group in self._groups:
                 yield from self._list_stated(stated, "manifest", "dependency-groups", group)
 
     def _list_project(self, number: int) -> Iterator[_Root]:
         package = self._packages[number]
         yield from self._list_edges(package.get("dependencies"), "package", number, "dependencies")
-        groups = package.get("dev-dependencies", {})
-        for group, edges in groups.items() if isinstance(groups, dict) else ():
-            if self._has_group(group):
+        optional = _table(package.get("optional-dependencies"))
+        for extra in self._chosen_extras:
+            yield from self._list_edges(optional.get(extra), "package", number, "optional-dependencies", extra)
+        for group, edges in _table(package.get("dev-dependencies")).items():
+            if group in self._groups:
                 yield from self._list_edges(edges, "package", number, "dev-dependencies", group)
 
-    def _has_group(self, name: str) -> bool:
-        return self._default_groups is None or name in self._default_groups
-
-    def _read_default_groups(self) -> list[object] | None:
-        """Return the only dependency groups that the ``pyproject.toml`` beside the lock means; ``None`` for all."""
-        groups = self._beside.table("tool", "uv").get("default-groups") if self._beside is not None else None
-        return groups if isinstance(groups, list) else None
+    def _select(self) -> None:
+        """Decide which groups and extras are read. Raises: ChoiceUnknownError if one is chosen that there is not."""
+        groups, extras = dict[str, None](), dict[str, None]()
+        for number in self._projects:
+            package = self._packages[number]
+            metadata = _table(package.get("metadata"))
+            groups.update(
+                dict.fromkeys([*_table(package.get("dev-dependencies")), *_table(metadata.get("requires-dev"))])
+            )
+            listed = _texts(metadata.get("provides-extras"))
+            extras.update(dict.fromkeys([*_table(package.get("optional-dependencies")), *listed]))
+        groups.update(dict.fromkeys(self._toml.table("manifest", "dependency-groups")))
+        stated = self._beside.table("tool", "uv").get("default-groups") if self._beside is not None else None
+        if isinstance(stated, list):  # a group without packages is not in the lock
+            stated = [name for name in _texts(stated) if normalise_name(name) in groups]
+        choices, location = self._reading.choices, self._toml.locate()
+        chosen = find_chosen("group", choices.groups, list(groups), location)
+        self._groups = {*chosen, *list_default_groups(self._beside or self._toml, stated, list(groups))}
+        self._chosen_extras = find_chosen("extra", choices.extras, list(extras), location)
+        self.selection = make_selection(self._groups, self._chosen_extras, groups, extras)
 
     def _report_staleness(self) -> None:
         """Report what the ``pyproject.toml`` beside the lock has required since the lock was made."""
@@ -232,8 +251,7 @@ class _UvLock:
         package = self._packages[number]
         if not extra:
             return self._list_edges(package.get("dependencies"), "package", number, "dependencies")
-        optional = package.get("optional-dependencies", {})
-        inner = optional.get(extra) if isinstance(optional, dict) else None
+        inner = _table(package.get("optional-dependencies")).get(extra)
         return self._list_edges(inner, "package", number, "optional-dependencies", extra)
 
     # ------------------------------------------------------------------ lines
@@ -343,6 +361,10 @@ class _UvLock:
 
 _KEYS = ("version", "source")
 """Keys by which an edge says which of several packages with one name it means."""
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -7,5 +7,5 @@ the documentation is written and which the tests go through), ``judge`` (problem
 
 Imports ``requirements`` and ``source`` of the readers, and what those may import.
 
-Doors: judge, uv_sources, workspaces.
+Doors: judge, markers, uv_sources, workspaces.
 """

@@ -51,7 +51,7 @@ POETRY_KEYS: KeyRules = {
     "build-constraints": refused("it limits what builds get", "State it in [tool.uv] build-constraint-dependencies."),
     "dependencies": refused("it says where packages of [project] come from, or lists others", _POETRY_SOURCES),
     "dev-dependencies": reported("Poetry's groups are not read", _GROUPS),
-    "extras": irrelevant("roost reads no extras of the project"),
+    "extras": irrelevant("extras are those of [project.optional-dependencies]"),
     "group": reported("Poetry's groups are not read", _GROUPS),
     "requires-plugins": irrelevant("it is about Poetry itself"),
     "requires-poetry": irrelevant("it is about Poetry itself"),

@@ -11,14 +11,11 @@ _BUILD_HINT = "Build the package elsewhere and name its wheel, or an index that 
 
 PROJECT_KEYS: KeyRules = {
     "build-constraint-dependencies": followed("builds get only what it allows"),
-    "conflicts": followed("conflicting groups are refused, because roost installs all groups together"),
+    "conflicts": followed("groups and extras that exclude each other are not read together"),
     "constraint-dependencies": followed("limits the versions of what is needed"),
-    "default-groups": followed("only these dependency groups are read"),
-    "dependency-groups": refused(
-        "a group with its own 'requires-python' would change which Python fits",
-        "State it in [project] requires-python.",
-    ),
-    "dev-dependencies": followed("read as a dependency group"),
+    "default-groups": followed("the dependency groups that are read without being chosen; `dev` if it is not set"),
+    "dependency-groups": followed("'requires-python' of a group that is read, in addition to that of [project]"),
+    "dev-dependencies": followed("read as part of the dependency group `dev`"),
     "environments": irrelevant(_UNIVERSAL),
     "exclude-dependencies": followed("never installed, whatever needs them"),
     "managed": irrelevant("it only says whether uv's commands manage the project"),
@@ -132,7 +129,7 @@ INDEX_KEYS: KeyRules = {
 SOURCE_KEYS: KeyRules = {
     "branch": followed("of a repository"),
     "editable": followed("whether a folder is linked to or built"),
-    "extra": followed("roost reads no extras of the project, so such a source is not used"),
+    "extra": followed("only for that extra"),
     "git": followed("a repository; its commit is in the lock"),
     "group": followed("only for that dependency group"),
     "index": followed("only that index may have the package"),

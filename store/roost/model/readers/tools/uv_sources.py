@@ -18,9 +18,8 @@ from roost.model.documents.toml_text import TomlText
 from roost.model.errors import Location
 from roost.model.readers.requirements import read_requirement
 from roost.model.readers.source import ReadContext, decode_text
-from roost.model.readers.tools.judge import ToolKeyError, check_keys, format_key, refused_key
+from roost.model.readers.tools.judge import ToolKeyError, check_keys, format_key
 from roost.model.readers.tools.markers import join_markers, negate_marker
-from roost.model.readers.tools.rules import refused
 from roost.model.readers.tools.uv_choices import (
     SettingsTable,
     UvIndex,
@@ -39,10 +38,6 @@ _MOST_SOURCES = 100
 """Places in the list of one package: each requirement for it is written once for each."""
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _KINDS = ("git", "url", "path", "index", "workspace")
-_CONFLICTS = refused(
-    "roost installs all dependency groups together, and these exclude each other",
-    "Keep the environments in files of their own, or leave groups out with default-groups.",
-)
 UV_FILE = "uv.toml"
 
 
@@ -81,10 +76,19 @@ class UvProject:
         return [*files, *read_indexes(self._project), *own]
 
     @property
-    def default_groups(self) -> frozenset[str] | None:
-        """The only dependency groups that are meant; ``None`` for all."""
-        stated = self._own.table.get("default-groups")
-        return frozenset(str(name) for name in stated) if isinstance(stated, list) else None
+    def default_groups(self) -> object:
+        """The value of ``default-groups``; ``None`` if it is not set."""
+        return self._own.table.get("default-groups")
+
+    @property
+    def conflicts(self) -> object:
+        """The value of ``conflicts``."""
+        return self._own.table.get("conflicts", [])
+
+    @property
+    def group_settings(self) -> object:
+        """The value of ``dependency-groups``."""
+        return self._own.table.get("dependency-groups", {})
 
     @property
     def dev_dependencies(self) -> object:
@@ -144,32 +148,25 @@ class UvProject:
                 reading.warn("tool-key-unused", message, self._project.toml.locate(*_TABLE, key))
         with reading.recover():
             check_pip_table(self._settings)
-        with reading.recover():
-            self._check_conflicts()
         for settings in dict.fromkeys((self._settings, self._own)):
             for number, entry in enumerate(settings.table.get("index", [])):
                 if isinstance(entry, dict):
                     ordinary = {key: value for key, value in entry.items() if (key, value) != ("format", "simple")}
                     check_keys(reading, settings.toml, ordinary, INDEX_KEYS, *settings.path, "index", number)
 
-    def _check_conflicts(self) -> None:
-        groups = self.default_groups
-        for number, members in enumerate(self._own.table.get("conflicts", [])):
-            named = [member["group"] for member in members if isinstance(member, dict) and "group" in member]
-            read = [name for name in named if groups is None or name in groups]
-            if len(read) > 1:
-                raise refused_key(self._own.toml, _CONFLICTS, *_TABLE, "conflicts", number)
-
     # ------------------------------------------------------------------ sources
-    def place(self, items: Iterable[PipItem], group: str | None = None) -> list[PipItem]:
-        """Return ``items``, requirements of the project or of one of its groups, with what their sources say."""
+    def place(self, items: Iterable[PipItem], group: str | None = None, extra: str | None = None) -> list[PipItem]:
+        """Return ``items``, requirements of the project or of one of its groups or extras, with what their sources
+        say."""
         placed: list[PipItem] = []
         for item in items:
             with self._reading.recover():
-                placed += self._place_item(item, self._own, group)
+                placed += self._place_item(item, self._own, group, extra)
         return placed
 
-    def _place_item(self, item: PipItem, own: SettingsTable, group: str | None) -> list[PipItem]:
+    def _place_item(
+        self, item: PipItem, own: SettingsTable, group: str | None, extra: str | None = None
+    ) -> list[PipItem]:
         name = _NAME.match(item.text)
         if item.kind != "requirement" or name is None or self._ignores_sources(name[0]):
             return [item]
@@ -188,7 +185,7 @@ class UvProject:
                 hint = "See uv's documentation of tool.uv.sources."
                 raise settings.toml.error(f"The source of {key} is {entry!r}; expected a table", *path, hint=hint)
             check_keys(self._reading, settings.toml, _told_away(entry), SOURCE_KEYS, *path)
-            if "extra" not in entry and entry.get("group") in (None, group):
+            if _is_same(entry.get("group"), group) and _is_same(entry.get("extra"), extra):
                 used.append((settings, path, entry))
         if not used:
             return [item]
@@ -332,6 +329,11 @@ class UvProject:
     def _read(self, text: str, location: Location | None, origin: str) -> PipItem:
         where = location or Location(path=origin)
         return read_requirement(self._reading, LogicalLine(text, where), origin, has_choices=True)[0]
+
+
+def _is_same(stated: object, name: str | None) -> bool:
+    """Whether a source that is for the group or extra ``stated``, if for any, is for a requirement of ``name``."""
+    return stated is None or (name is not None and normalise_name(str(stated)) == normalise_name(name))
 
 
 def _told_away(entry: dict[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,7 @@ FOLLOWED = {
     "uv.constraint-dependencies": '["leaf<2"]',
     "uv.default-groups": '["docs"]',
     "uv.dev-dependencies": '["ruff"]',
+    "uv.dependency-groups": '{ dev = { requires-python = ">=3.10" } }',
     "uv.exclude-dependencies": '["leaf"]',
     "uv.override-dependencies": '["leaf==1"]',
     "uv.sources": '{ torch = { git = "https://example.org/torch", tag = "v2" } }',
@@ -68,13 +69,16 @@ FOLLOWED = {
     "uv.prerelease": '"allow"',
     "uv.prerelease-package": '{ leaf = "allow" }',
     "uv.resolution": '"lowest"',
-    "pdm.dev-dependencies": '{ test = ["ruff"] }',
+    "pdm.dev-dependencies": '{ dev = ["ruff"] }',
 }
 """A value for each key that is followed, with which the definition is another one."""
 OF_THE_PROJECT = ("uv.package",)
 """Keys of the project itself, which is not part of the definition: see ``test_projects``."""
 TOGETHER = {
-    "uv.conflicts": ('conflicts = [[{ group = "dev" }, { group = "docs" }]]\n', "refused"),
+    "uv.conflicts": (
+        'default-groups = "all"\nconflicts = [[{ group = "dev" }, { group = "docs" }]]\n',
+        "refused",
+    ),
     "uv.workspace": ('workspace = { members = ["libs/*"] }\nsources = { torch = { workspace = true } }\n', "refused"),
     "uv.pip": ('pip = { index-url = "https://own.example/simple" }\n', "refused"),
     "uv.index-strategy": (INDEX + 'index-strategy = "unsafe-best-match"\n', "other"),
