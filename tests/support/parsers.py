@@ -51,6 +51,9 @@ from roost.daemon.workspace.stored_wheels import read_wheel
 from roost.model.canonical.form import canonicalise_definition, parse_canonical
 from roost.model.definition import Defaults, Definition, ReadResult
 from roost.model.errors import InvalidDefinitionError
+from roost.model.lock_files.lock_file import LockFile
+from roost.model.lock_files.parsing import parse_lock_file
+from roost.model.lock_files.writing import write_lock_file
 from roost.model.locks.lock import HostPython, Lock, MarkerOutcome, Wheel
 from roost.model.names import parse_reference as parse_version_reference
 from roost.model.readers.read import READ_FORMATS, detect_format, read_definition
@@ -294,6 +297,9 @@ def _texts() -> dict[str, Parser]:
             json.dumps({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": ["a"]}, "config": {"Labels": {"a": "b"}}}).encode()
         ]),
         "a shared lock": Parser(decode_lock, [msgspec.json.encode(LOCK)]),
+        "a lock file": Parser(lambda data: parse_lock_file(data, "roost.lock"), [
+            write_lock_file(LockFile(definition_digest=f"sha256:{SHA}", locks={"linux-64+host": LOCK.lock})).encode()
+        ]),
         "a bundle's index": Parser(decode_index, [encode_index(BUNDLE)]),
         "a bundle's manifest": Parser(lambda data: decode_manifest(data, BUNDLE.digest), [BUNDLE.manifest]),
         "a bundle's contents": Parser(lambda data: decode_contents(data, "contents"), [CONTENTS]),

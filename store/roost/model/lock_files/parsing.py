@@ -1,0 +1,198 @@
+"""From the text of a ``roost.lock`` to its locks: all of it, or an error with the line.
+
+A line is accepted only as it would be written, so that nothing in a file is passed over.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from roost.model.errors import MALFORMED_JSON, InvalidDefinitionError, Location
+from roost.model.lock_files.lock_file import (
+    END,
+    LOCK_FILE_FORMAT,
+    PACKAGE_KINDS,
+    LockFile,
+    LockSummary,
+    digest_lines,
+    scope_of,
+)
+from roost.model.lock_files.writing import format_line, list_lock_lines
+from roost.model.locks.lock import LOCK_FORMAT, Lock, MarkerOutcome, RemoteInput, digest_lock
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SECTION = re.compile(r"\[([a-z0-9][a-z0-9.+-]{0,99})\]")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_CONFLICT = re.compile(r"(<{7}|>{7}|\|{7})( |$)|={7}$")
+_REWRITE = "`roost lock --write` writes it again, from a new solve where the file can't be read."
+_TYPES: dict[str, type[msgspec.Struct]] = {
+    "about": LockSummary,
+    "input": RemoteInput,
+    "marker": MarkerOutcome,
+    **PACKAGE_KINDS,
+}
+
+
+class LockFileInvalidError(InvalidDefinitionError):
+    """A ``roost.lock`` is not as roost writes it; nothing of it is used."""
+
+    code = "lock-file-invalid"
+
+
+class LockFileConflictError(LockFileInvalidError):
+    """A ``roost.lock`` has the marks of a merge conflict."""
+
+    code = "lock-file-conflict"
+
+
+class LockFileNewerError(InvalidDefinitionError):
+    """A ``roost.lock`` has the format of a later version of roost."""
+
+    code = "lock-file-newer"
+
+
+def parse_lock_file(data: bytes, path: str) -> LockFile:
+    """Return what the file ``path`` with the content ``data`` holds. Line ends may be those of Windows.
+
+    Raises: LockFileConflictError, LockFileNewerError, LockFileInvalidError.
+    """
+    return _LockFileParser(_decode(data, path), path).parse()
+
+
+def _decode(data: bytes, path: str) -> list[str]:
+    """Return the lines of ``data``."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise LockFileInvalidError(
+            "The lock file is not valid UTF-8", hint=_REWRITE, location=Location(path=path, line=line)
+        ) from error
+    if not text.strip():
+        raise LockFileInvalidError("The lock file is empty", hint=_REWRITE, location=Location(path=path))
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    for number, line in enumerate(lines, 1):
+        if _CONFLICT.match(line):
+            raise LockFileConflictError(
+                "The lock file has an unresolved merge conflict",
+                hint="Take either side of the whole file (`git checkout --ours` or `--theirs`), then run "
+                "`roost lock --write`.",
+                location=Location(path=path, line=number),
+            )
+    return lines
+
+
+class _LockFileParser:
+    """Reads the lines of one file in order."""
+
+    def __init__(self, lines: list[str], path: str) -> None:
+        self._path = path
+        self._lines = [(n, line) for n, line in enumerate(lines, 1) if line and not line.startswith("#")]
+        self._last = len(lines)
+        self._next = 0
+
+    def parse(self) -> LockFile:
+        """Return the file. The end must be there: without it, whole sections may be missing."""
+        line, number = self._take("format", _NUMBER)
+        if int(number) > LOCK_FILE_FORMAT:
+            raise LockFileNewerError(
+                f"The lock file has format {number}; this version of roost reads up to {LOCK_FILE_FORMAT}",
+                hint="Update roost.",
+                location=Location(path=self._path, line=line),
+            )
+        if int(number) != LOCK_FILE_FORMAT:
+            raise self._error(line, f"There is no format {number} of lock files")
+        _, definition = self._take("definition", _DIGEST)
+        locks: dict[str, Lock] = {}
+        while (peeked := self._peek())[1] != END:
+            line, scope = self._take_section()
+            if scope in locks:
+                raise self._error(line, f"The section [{scope}] is there twice")
+            locks[scope] = self._parse_lock(line, scope)
+        if self._next + 1 != len(self._lines):
+            raise self._error(self._lines[self._next + 1][0], f"There is more after `{END}` in line {peeked[0]}")
+        return LockFile(definition_digest=definition, locks=locks)
+
+    def _parse_lock(self, header: int, scope: str) -> Lock:
+        """Return the lock of a section, which must have the digests that the section states."""
+        lock_line, stated = self._take("lock", _DIGEST)
+        content_line, content = self._take("content", _DIGEST)
+        values: dict[str, list[msgspec.Struct]] = {kind: [] for kind in _TYPES}
+        body: list[tuple[int, str]] = []
+        while not (peeked := self._peek())[1].startswith("[") and peeked[1] != END:
+            self._next += 1
+            kind, value = self._parse_value(*peeked)
+            values[kind].append(value)
+            body.append(peeked)
+        if len(values["about"]) != 1:
+            raise self._error(header, f"The section [{scope}] has {len(values['about'])} `about` lines")
+        summary = values["about"][0]
+        assert isinstance(summary, LockSummary)
+        if summary.format > LOCK_FORMAT:
+            raise LockFileNewerError(
+                f"The lock in [{scope}] has format {summary.format}; this version of roost reads up to {LOCK_FORMAT}",
+                hint="Update roost.",
+                location=Location(path=self._path, line=header),
+            )
+        lock = msgspec.convert(
+            {
+                **msgspec.structs.asdict(summary),
+                "inputs": tuple(values["input"]),
+                "markers": tuple(values["marker"]),
+                "conda": tuple(values["conda"]),
+                "wheels": tuple(values["wheel"]),
+                "jars": tuple(values["jar"]),
+                "r": tuple(values["r"]),
+            },
+            type=Lock,
+        )
+        if scope_of(lock) != scope:
+            raise self._error(header, f"The section [{scope}] has a lock for {scope_of(lock)}")
+        for (line, found), expected in zip(body, list_lock_lines(lock), strict=True):
+            if found != expected:
+                raise self._error(line, "The lines are not in the order in which roost writes them")
+        if digest_lines([text for _, text in body]) != content:
+            raise self._error(content_line, f"The section [{scope}] was changed after roost had written it")
+        if digest_lock(lock) != stated:
+            raise self._error(lock_line, f"The section [{scope}] does not have the lock digest that it states")
+        return lock
+
+    def _parse_value(self, line: int, text: str) -> tuple[str, msgspec.Struct]:
+        kind, _, data = text.partition(" ")
+        if kind not in _TYPES:
+            raise self._error(line, "This line is not one that roost writes")
+        try:
+            value = msgspec.json.decode(data, type=_TYPES[kind])
+            is_as_written = format_line(kind, value) == text
+        except (*MALFORMED_JSON, OverflowError) as error:
+            raise self._error(line, f"The `{kind}` line can't be read: {error}") from error
+        if not is_as_written:
+            raise self._error(line, f"The `{kind}` line is not as roost writes it")
+        return kind, value
+
+    # ----------------------------------------------------------------- lines
+    def _peek(self) -> tuple[int, str]:
+        if self._next == len(self._lines):
+            raise self._error(self._last, f"The lock file was cut: its last line is not `{END}`")
+        return self._lines[self._next]
+
+    def _take(self, key: str, pattern: re.Pattern[str]) -> tuple[int, str]:
+        line, text = self._peek()
+        word, _, value = text.partition(" ")
+        if word != key or not pattern.fullmatch(value):
+            raise self._error(line, f"`{key}` and its value belong here")
+        self._next += 1
+        return line, value
+
+    def _take_section(self) -> tuple[int, str]:
+        line, text = self._peek()
+        match = _SECTION.fullmatch(text)
+        if match is None:
+            raise self._error(line, "A section such as [linux-64] belongs here")
+        self._next += 1
+        return line, match[1]
+
+    def _error(self, line: int, message: str) -> LockFileInvalidError:
+        return LockFileInvalidError(message, hint=_REWRITE, location=Location(path=self._path, line=line))
