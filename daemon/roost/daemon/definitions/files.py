@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from roost.daemon.definitions.stamps import stamp
+from roost.daemon.definitions.stamps import ABSENT, stamp
 from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.errors import InvalidDefinitionError
 from roost.model.records import FileStamp
@@ -39,6 +39,16 @@ class WatchedFiles(LocalFiles):
         self.watch(path)
         return super().is_folder(path)
 
+    def is_there(self, path: str) -> bool:
+        """Return whether anything has the name ``path``, a link that leads nowhere too; one call of stat if not."""
+        try:
+            os.lstat(path)
+        except (OSError, ValueError):
+            self._note_absence(path)
+            return False
+        self.watch(path)
+        return True
+
     def list_folder(self, path: str) -> list[str]:
         self._note_folder(path)
         return super().list_folder(path)
@@ -58,6 +68,9 @@ class WatchedFiles(LocalFiles):
     def _note_folder(self, path: str) -> None:
         self.has_read_folders = True
         self.folders.add(path)
+
+    def _note_absence(self, path: str) -> None:
+        self.guards.setdefault(path, FileStamp(path=path, identity=ABSENT))
 
     def watch(self, path: str) -> None:
         """Record the state of ``path``, unless it is recorded already."""
@@ -81,6 +94,10 @@ class FilesWithin(WatchedFiles):
     def watch(self, path: str) -> None:
         self._require_within(path)
         super().watch(path)
+
+    def is_there(self, path: str) -> bool:
+        self._require_within(path)
+        return super().is_there(path)
 
     def covers(self, path: str) -> bool:
         return os.path.commonpath([os.path.realpath(path), self.folder]) == self.folder

@@ -17,6 +17,7 @@ from roost.daemon.definitions.large_inputs import (
     check_sent_size,
     read_in_worker,
 )
+from roost.daemon.definitions.lock_places import find_lock_place
 from roost.daemon.definitions.resolved import (
     DOCUMENT_FORMAT,
     ENVIRONMENT_FORMAT,
@@ -185,7 +186,7 @@ def _read_small(selector: EnvironmentSelector, defaults: Defaults, files: SmallF
 
 
 def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: WatchedFiles) -> ResolvedDefinition:
-    path, absent, notices = None, tuple[str, ...](), tuple[Notice, ...]()
+    path, absent, notices, lock_file = None, tuple[str, ...](), tuple[Notice, ...](), None
     choices = get_choices(selector)
     if selector.image is not None:
         parsed = _parsed_image(selector.image)
@@ -198,6 +199,8 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         path, absent, notices = found.path, found.absent, found.notices
         source = DefinitionSource(path=path, data=data, format=found.format)
         parsed = convert_document(read_source(source, files, choices))
+        lock_file, lock_absent = find_lock_place(found, files, is_named=selector.file is not None)
+        absent = (*absent, *lock_absent)
     parsed = _with_absolute_interpreter(parsed, os.path.dirname(path) if path else selector.cwd)
     defaults = parsed.defaults.apply_to(defaults)
     form = canonicalise_definition(parsed.definition, defaults)
@@ -216,6 +219,7 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         guards=None if files.has_read_folders or is_sent else tuple(files.guards.values()),
         defaults=defaults,
         project=None if is_sent or selector.no_project else parsed.project,
+        lock_file=lock_file,
     )
 
 

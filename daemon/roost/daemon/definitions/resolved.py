@@ -11,7 +11,7 @@ from roost.daemon.oci.target_platforms import local_platform, target_image_platf
 from roost.model.definition import Defaults, Definition, InputFile, ProjectSource, ReadResult, Settings
 from roost.model.locks.lock import Lock
 from roost.model.records import HOST_SCOPE, FileStamp
-from roost.wire.plans import SourceView
+from roost.wire.plans import Reason, SourceView
 from roost.wire.protocol import WarningView
 
 ENVIRONMENT_FORMAT = "environment"
@@ -30,6 +30,25 @@ class FormerLock(msgspec.Struct, frozen=True, kw_only=True):
     lock: Lock
     canonical: bytes | None = None
     """The canonical form of the definition as it was; ``None`` if that is not known."""
+
+
+class LockFilePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the lock file of a definition is, or would be."""
+
+    path: str
+    exists: bool
+    """Whether there is anything of that name, be it no file at all."""
+
+
+class FileLock(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock that a lock file has for a definition and its target: used as if by ``--lock``."""
+
+    path: str
+    lock: Lock
+    digest: str
+    """That of the lock as the file has it. Where wheels have to be built first, the prefix has another one."""
+    text_digest: str = ""
+    """Digest of the file's text."""
 
 
 class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +76,9 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """Name and version of a registered environment."""
     former: FormerLock | None = None
     """What a solve is to prefer; ``None``: what this machine had for the same path or environment, if anything."""
+
+    lock_file: LockFilePlace | None = None
+    """``None`` for a definition that was not read from a file."""
 
     @property
     def definition(self) -> Definition:
@@ -100,6 +122,10 @@ class TargetedDefinition(ResolvedDefinition, frozen=True, kw_only=True):
     """A conda subdir, with ``+cuda<major>`` if an accelerator is requested (``linux-64+cuda12``)."""
     is_image: bool = False
     """Whether the target runs images; ``platform`` is then the platform of the image."""
+    file_lock: FileLock | None = None
+    """The lock of the lock file, if that has one for this target and nothing else is requested."""
+    lock_reasons: tuple[Reason, ...] = ()
+    """What a plan says of the lock file, beyond that its lock is used."""
 
     @property
     def generation_scope(self) -> str:
@@ -112,6 +138,11 @@ class TargetedDefinition(ResolvedDefinition, frozen=True, kw_only=True):
             return self.platform
         local = self.uses_host_python or has_editables(self.definition.pip.requirements)
         return self.platform + HOST_SCOPE if local else self.platform
+
+    @property
+    def lock_scope(self) -> str:
+        """What a lock file calls the section for this target."""
+        return self.platform + HOST_SCOPE if self.uses_host_python else self.platform
 
     @property
     def uses_host_python(self) -> bool:

@@ -35,6 +35,8 @@ class LockJob(msgspec.Struct, frozen=True, kw_only=True):
 
     definition_digest: str
     solve: SolveJob
+    allow_sources: bool = False
+    """Whether the lock may have wheels that stand as what they are built from."""
     python: HostPython | None = None
     """If set, only locks for such a Python are looked for: none here fits the lock that is everybody's."""
 
@@ -134,6 +136,7 @@ def derive_expectation(job: LockJob, allow_built: bool, python: Interpreter | No
         remote=lines.remote,
         variables=variables,
         allow_built=allow_built,
+        allow_sources=job.allow_sources,
     )
 
 

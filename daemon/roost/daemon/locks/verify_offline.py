@@ -35,7 +35,7 @@ from packaging.version import InvalidVersion, Version
 from roost.daemon.engines.host_python.fit import MAX_FILE_NAME
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.model.definition import PipItem, PipKind
-from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel, with_format
+from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel, WheelSource, with_format
 from roost.model.syntax.match_specs import spec_name
 from roost.model.syntax.urls import strip_credentials
 
@@ -65,6 +65,8 @@ class LockExpectation(msgspec.Struct, frozen=True, kw_only=True):
     variables: Mapping[str, str] = {}
     allow_built: bool = False
     """Whether wheels that were built by another machine are accepted."""
+    allow_sources: bool = False
+    """Whether wheels are accepted that stand as what they are built from, and that are built here."""
     uses_host_python: bool = False
     """Whether the lock is for a Python of the machine on which the prefix will be."""
     environment: Mapping[str, str] | None = None
@@ -235,6 +237,9 @@ def _check_inputs(lock: Lock, expected: LockExpectation) -> None:
 
 
 def _check_wheel(wheel: Wheel, expected: LockExpectation) -> None:
+    if expected.allow_sources and not wheel.sha256 and wheel.source is not None:
+        _check_source(wheel, wheel.source, expected)
+        return
     if len(wheel.file_name) > MAX_FILE_NAME:
         raise _untrusted(f"{wheel.file_name[:100]!r}… is too long a name for a file")
     try:
@@ -248,6 +253,30 @@ def _check_wheel(wheel: Wheel, expected: LockExpectation) -> None:
     if wheel.path is not None or wheel.folder is not None or wheel.kind == "editable":
         raise _untrusted(f"{wheel.name} is a folder of another machine")
     _check_wheel_source(wheel, expected)
+
+
+def _check_source(wheel: Wheel, source: WheelSource, expected: LockExpectation) -> None:
+    """Check a wheel that stands as its source. What a line must ask for is checked with the other built wheels."""
+    if wheel.kind != "built" or any((wheel.file_name, wheel.size, wheel.url, wheel.path, wheel.folder)):
+        raise _untrusted(f"{wheel.name[:100]} has a source, and is no wheel that is to be built")
+    if wheel.name != canonicalize_name(wheel.name) or _parse_version(wheel.version) is None:
+        raise _untrusted(f"{wheel.name[:100]!r} {wheel.version[:100]!r} is not a name and a version")
+    digest, is_folder = f"sha256:{source.sha256}", source.kind == "folder"
+    if source.kind == "git":
+        if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", source.commit) or not source.url:
+            raise _untrusted(f"{wheel.name} has a repository without a commit")
+    elif not _SHA256.fullmatch(source.sha256):
+        raise _untrusted(f"{wheel.name} has a source without a sha256")
+    if is_folder and digest not in {item.digest for item in expected.items if item.kind == "source"}:
+        raise _untrusted(f"{wheel.name} is built from a folder that the definition does not name")
+    _check_origin(wheel)
+
+
+def _parse_version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
 
 
 def _check_wheel_source(wheel: Wheel, expected: LockExpectation) -> None:
@@ -272,6 +301,10 @@ def _check_built_wheel(wheel: Wheel, expected: LockExpectation) -> None:
         raise _untrusted(f"{wheel.file_name} was built elsewhere, and the registry is not the workspace's own")
     if wheel.url is not None:
         raise _untrusted(f"{wheel.file_name} was built, and has a URL")
+    _check_origin(wheel)
+
+
+def _check_origin(wheel: Wheel) -> None:
     origin = wheel.origin or ""
     if origin and not origin.startswith("git+") and not re.fullmatch(r"sha256:[0-9a-f]{64}", origin):
         raise _untrusted(f"{wheel.file_name} was built from {origin[:100]!r}")

@@ -27,6 +27,8 @@ import msgspec
 from roost.model.locks.lock import CondaPackage, HostPython, Jar, Lock, Provider, RPackage, Wheel, with_format
 from roost.model.records import HOST_SCOPE
 
+LOCK_FILE = "roost.lock"
+"""Name of the lock file of the definition that a folder's search finds; any other one's is ``NAME.roost.lock``."""
 LOCK_FILE_FORMAT = 1
 """The newest format."""
 END = "end"

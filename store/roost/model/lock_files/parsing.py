@@ -73,8 +73,8 @@ def _decode(data: bytes, path: str) -> list[str]:
     if not text.strip():
         raise LockFileInvalidError("The lock file is empty", hint=_REWRITE, location=Location(path=path))
     lines = [line.removesuffix("\r") for line in text.split("\n")]
-    for number, line in enumerate(lines, 1):
-        if _CONFLICT.match(line):
+    for number, text_line in enumerate(lines, 1):
+        if _CONFLICT.match(text_line):
             raise LockFileConflictError(
                 "The lock file has an unresolved merge conflict",
                 hint="Take either side of the whole file (`git checkout --ours` or `--theirs`), then run "

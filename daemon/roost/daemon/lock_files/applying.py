@@ -1,0 +1,126 @@
+"""The definition of a request with what its lock file has for it.
+
+What names one result comes first: ``--lock`` and ``--generation``; so does ``--rebuild``, which chooses anew. Then the
+lock of the file is used as if by ``--lock``, before this machine's current generation, registries and a solve.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from roost.daemon.decision.facts import Request
+from roost.daemon.decision.images import is_unmodified
+from roost.daemon.definitions.resolve import has_choices, is_pinned
+from roost.daemon.definitions.resolved import FileLock, FormerLock, ResolvedDefinition, TargetedDefinition
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.lock_files.choice import CHOICES, PLATFORM_MISSING, LockChoice, choose_lock
+from roost.daemon.lock_files.reading import LockFileMissingError, LockFileReader
+from roost.daemon.lock_files.vouching import LockFileVoucher
+from roost.model.errors import CodedError, InvalidRequestError, Location
+from roost.model.lock_files.lock_file import LockFile
+from roost.model.locks.lock import digest_lock
+from roost.store.index.index import Index
+from roost.wire.plans import EnvironmentSelector, Reason
+from roost.wire.protocol import WarningView
+
+
+class LockFileStaleError(CodedError):
+    """``--locked``: the lock file does not have the lock of this definition and target."""
+
+    code = "lock-stale"
+    http_status = 409
+
+
+class LockFiles:
+    """Lock files as plans and builds use them."""
+
+    def __init__(self, index: Index, engines: Engines) -> None:
+        self._index = index
+        self.voucher = LockFileVoucher(engines)
+        self.reader = LockFileReader()
+
+    async def apply(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, request: Request
+    ) -> TargetedDefinition:
+        """Return ``resolved`` with the lock that its file has for it, or with what a solve is to prefer instead.
+
+        Raises LockFileInvalidError and LockFileNewerError for a file that can't be used, LockFileUntrustedError for a
+        lock that can't be the definition's, and with ``--locked`` LockFileStaleError and LockFileMissingError.
+        """
+        place = resolved.lock_file
+        if selector.locked:
+            _check_locked(resolved, selector, request)
+        is_new = request.rebuild or request.as_of is not None
+        if place is None or not place.exists or is_pinned(selector) or is_new or not _has_lock(resolved):
+            return resolved
+        file, text_digest = await self.reader.read(place)
+        choice = choose_lock(
+            file, place.path, resolved.digest, resolved.lock_scope, has_choices=has_choices(selector)
+        )
+        if choice.lock is not None:
+            lock = FileLock(path=place.path, lock=choice.lock, digest=digest_lock(choice.lock), text_digest=text_digest)
+            misfit = await self._verify(resolved, selector, lock)
+            if misfit is None:
+                return msgspec.structs.replace(resolved, file_lock=lock)
+            choice = LockChoice(reason=misfit, preferred=choice.lock)
+        assert choice.reason is not None
+        if selector.locked:
+            raise _locked_error(choice.reason, place.path)
+        return await self._with_preferences(resolved, file, choice)
+
+    async def _verify(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, lock: FileLock
+    ) -> Reason | None:
+        """Check a lock that this machine has not used yet. Return why no Python of this machine fits it."""
+        scope = resolved.generation_scope
+        if await self._index.generations.find_of_lock(resolved.digest, scope, lock.digest) is not None:
+            return None
+        return await self.voucher.verify(resolved, selector, lock)
+
+    async def _with_preferences(
+        self, resolved: TargetedDefinition, file: LockFile, choice: LockChoice
+    ) -> TargetedDefinition:
+        reason, former = choice.reason, resolved.former
+        assert reason is not None
+        if choice.preferred is not None and former is None:
+            known = await self._index.definitions.find(file.definition_digest)
+            former = FormerLock(lock=choice.preferred, canonical=known.canonical if known else None)
+        is_expected = reason.code == CHOICES
+        warnings = [WarningView(code=reason.code, message=reason.message)] if not is_expected else []
+        return msgspec.structs.replace(
+            resolved, former=former, lock_reasons=(reason,), warnings=[*resolved.warnings, *warnings]
+        )
+
+
+def _has_lock(resolved: ResolvedDefinition) -> bool:
+    return not (resolved.definition.python.user_managed or is_unmodified(resolved.definition))
+
+
+def _check_locked(resolved: ResolvedDefinition, selector: EnvironmentSelector, request: Request) -> None:
+    """Check that ``--locked`` can be meant."""
+    if is_pinned(selector) or request.rebuild or request.as_of is not None:
+        raise InvalidRequestError(
+            "--locked is for the lock of the lock file, and another one is requested at once",
+            hint="Leave out --locked, or --lock, --generation, --rebuild and --as-of.",
+        )
+    place = resolved.lock_file
+    if place is None:
+        raise InvalidRequestError(
+            "--locked is for a definition that was read from a file", hint="Name the file with -f, or leave it out."
+        )
+    if not place.exists and _has_lock(resolved):
+        raise LockFileMissingError(
+            f"--locked: {place.path} does not exist",
+            hint="`roost lock --write` writes it.",
+            location=Location(path=place.path),
+        )
+
+
+def _locked_error(reason: Reason, path: str) -> LockFileStaleError:
+    option = "" if reason.code != PLATFORM_MISSING else ", with the platforms that it is to have"
+    return LockFileStaleError(
+        f"--locked: {reason.message.partition(': its versions')[0].partition(': only its')[0]}",
+        hint=f"Run `roost lock --write`{option}, and look at the difference.",
+        location=Location(path=path),
+        fields={"reason": reason.code},
+    )
