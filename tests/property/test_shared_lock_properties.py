@@ -22,13 +22,9 @@ from roost.daemon.locks.artifact import (
     lock_descriptor,
     lock_tag,
 )
-from roost.daemon.locks.verify_offline import (
-    LockExpectation,
-    check_provided,
-    check_wheels_listed,
-    marker_environment,
-    verify,
-)
+from roost.daemon.locks.listed import check_provided, check_wheels_listed
+from roost.daemon.locks.platform_markers import marker_environment
+from roost.daemon.locks.verify_offline import LockExpectation, verify
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.references import parse_reference
 from roost.model.definition import PipItem

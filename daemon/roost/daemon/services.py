@@ -138,7 +138,7 @@ def create_services(
     idle_work.register("trash", TRASH_SECONDS, remover.empty_trash)
     adoption = Adoption(store, prefixes, launches)
     _register_upkeep(idle_work, store, source, prefixes, adoption, engines)
-    resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers)
+    resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers, planner.lock_files)
     prebuilds = Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables)
     curated = CuratedVersions(store, engines, events, launches)
     reader = DefinitionReader(resolver, planner, config_file.path)

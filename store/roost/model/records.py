@@ -79,6 +79,11 @@ HOST_SCOPE = "+host"
 of the same definition has another lock. Locks with an editable folder are of use on this machine only."""
 
 
+GenerationOrigin = Literal["solve", "file"]
+"""``file``: a lock file beside the definition has the lock. Such a generation is never made current, so that requests
+without the file do not get it."""
+
+
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """The n-th solve of a definition for a platform on this machine."""
 
@@ -91,6 +96,10 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str | None = None
     base_digest: str | None = None
     steps_digest: str | None = None
+    origin: GenerationOrigin = "solve"
+    file_lock: str | None = None
+    """The lock digest that the lock file states, if it is another one: wheels that stand as their source there were
+    built here."""
 
 
 class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +110,8 @@ class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str | None = None
     base_digest: str | None = None
     steps_digest: str | None = None
+    origin: GenerationOrigin = "solve"
+    file_lock: str | None = None
 
 
 class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):

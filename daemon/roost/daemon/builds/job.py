@@ -47,6 +47,7 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
             request.as_of,
             selector.generation,
             selector.lock,
+            self.resolved.file_lock.digest if self.resolved.file_lock is not None else None,
             self.push,
             (project.folder, project.digest) if (project := self.resolved.project) is not None else (),
             _engine_key() if self.resolved.is_image and self.push is None else (),

@@ -146,7 +146,7 @@ class BuildSession:
     async def _lock_and_produce(self, planned: PlanWithFacts) -> BuildResult:
         job, facts = self._job, planned.facts
         former = await self._find_former(facts)
-        lock, is_solved = await self._lock(facts, former)
+        lock, is_solved, unvouched = await self._lock(facts, former)
         moves = await self._report_moves(former, lock)
         if facts.lock_digest is None or job.new_generation:
             await self._publish_known_work(planned, lock)
@@ -154,6 +154,9 @@ class BuildSession:
         if unanswered is not None:
             warning = WarningView(code=unanswered.code, message=unanswered.message)
             self._publish(Message(event="log", line=unanswered.message, warnings=[warning]))
+        if unvouched is not None:
+            warning = WarningView(code=unvouched.code, message=unvouched.message)
+            self._publish(Message(event="log", line=unvouched.message, warnings=[warning]))
         moves_current = job.new_generation or (job.selector.lock is not None and facts.generation is None)
         if is_solved:
             result, reasons = await self._produce_and_publish(planned, lock, moves_current=moves_current)
@@ -169,6 +172,8 @@ class BuildSession:
             result = msgspec.structs.replace(result, moved=moved)
         if unanswered is not None:
             reasons = (unanswered, *(reason for reason in reasons if reason != unanswered))
+        if unvouched is not None:
+            reasons = (unvouched, *reasons)
         return msgspec.structs.replace(result, reasons=[*result.reasons, *reasons])
 
     async def _publish_known_work(self, planned: PlanWithFacts, lock: Lock) -> None:
@@ -181,7 +186,7 @@ class BuildSession:
     async def _find_former(self, facts: Facts) -> FormerLock | None:
         """Return what the new lock is compared with, and what a solve prefers unless a new generation is requested."""
         job = self._job
-        if job.pinned:
+        if job.pinned or job.resolved.file_lock is not None:
             return None
         if facts.generation is None:
             return await find_former_lock(self._index, job.resolved)
@@ -197,28 +202,31 @@ class BuildSession:
             self._publish(Message(event="log", line=line, note=True))
         return moves
 
-    async def _lock(self, facts: Facts, former: FormerLock | None) -> tuple[Lock, bool]:
-        """Return the lock to build, and whether it was solved for here.
+    async def _lock(self, facts: Facts, former: FormerLock | None) -> tuple[Lock, bool, Reason | None]:
+        """Return the lock to build, whether it was solved for here, and that nobody vouched for it if so.
 
-        In this order: 1. the lock of the generation; 2. a lock that somebody shared; 3. a new solve, unless somebody
-        shared a lock meanwhile. A new generation is always solved for.
+        In this order: 1. the lock of the generation; 2. that of the lock file; 3. a lock that somebody shared; 4. a new
+        solve, unless somebody shared a lock meanwhile. A new generation is always solved for.
         """
         job = self._job
         progress = BuildProgress(self._publish, job.selector.environ)
         if job.new_generation:
-            return await self._solve(progress, None), True
+            return await self._solve(progress, None), True, None
         if facts.generation is not None:
             lock = await self._index.locks.find(facts.generation.lock_digest)
             if lock is not None:
-                return lock, False
+                return lock, False, None
+        if job.resolved.file_lock is not None:
+            vouched = await self._parts.planner.lock_files.voucher.vouch(job.resolved, job.selector, progress)
+            return vouched.lock, False, vouched.reason
         if shared := await self._locks.adopt(job.resolved, job.selector, progress):
-            return shared, False
+            return shared, False, None
         if job.selector.lock is not None:
             raise LookupFailedError(f"No registry has lock {job.selector.lock}", hint="Try again, or leave it out.")
         solved = await self._solve(progress, former)
         if shared := await self._locks.adopt(job.resolved, job.selector, progress, fresh=True):
-            return shared, False
-        return solved, True
+            return shared, False, None
+        return solved, True, None
 
     async def _solve(self, progress: BuildProgress, former: FormerLock | None) -> Lock:
         job = self._job
@@ -322,7 +330,9 @@ class BuildSession:
             assert facts.generation is not None
             return facts.generation
         if prefix.recorded == request.generation:
-            recorded = await generations.find_current(*self._job.generation_key)
+            stated = request.generation.file_lock
+            key = self._job.generation_key
+            recorded = await (generations.find_of_lock(*key, stated) if stated else generations.find_current(*key))
             assert recorded is not None
             return recorded
         return await generations.add(request.generation, request.lock)

@@ -127,7 +127,7 @@ class BundleExporter:
         targeted = target_definition(resolved, plan)
         if request.platform not in (None, targeted.platform):
             return await self._select_foreign(targeted, what, request.platform or "")
-        selector = await self._resolver.pin(targeted, what)
+        targeted, selector = await self._resolver.target(resolved, plan, what)
         facts = await self._planner.find_lock(targeted, plan, selector)
         is_complete = facts.generation is not None and (not targeted.is_image or facts.generation.base_digest)
         if not is_complete:

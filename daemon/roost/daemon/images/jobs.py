@@ -179,7 +179,13 @@ class ImageJobs:
 def new_generation(resolved: TargetedDefinition, request: Request) -> NewGeneration:
     """Return the next generation of ``resolved``, as it is to be recorded."""
     as_of = format_as_of(request.as_of)
-    return NewGeneration(definition_digest=resolved.digest, platform=resolved.generation_scope, as_of=as_of)
+    return NewGeneration(
+        definition_digest=resolved.digest,
+        platform=resolved.generation_scope,
+        as_of=as_of,
+        origin="file" if resolved.file_lock is not None else "solve",
+        file_lock=resolved.file_lock.digest if resolved.file_lock is not None else None,
+    )
 
 
 def _base_changes(base: Base | None) -> tuple[VariableChange, ...]:

@@ -79,7 +79,7 @@ def find_line(file_lock: FileLock, message: str) -> int | None:
         format_line(kind, package)
         for kind, packages in (("conda", lock.conda), ("wheel", lock.wheels))
         for package in packages
-        if (package.url and package.url in message) or package.file_name and package.file_name in message
+        if any(text and text in message for text in (package.url, package.file_name))
     ]
     named += [format_line("wheel", each) for each in lock.wheels if re.search(rf"\b{re.escape(each.name)}\b", message)]
     try:

@@ -29,7 +29,7 @@ from roost.daemon.locks.solve import add_asked_markers, create_solve_job
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.model.errors import Location, ServiceUnreachableError
 from roost.model.lock_files.parsing import LockFileInvalidError
-from roost.model.locks.lock import Lock, with_format
+from roost.model.locks.lock import Lock, is_source, with_format
 from roost.wire.plans import EnvironmentSelector, Reason
 
 UNVOUCHED = "lock-unvouched"
@@ -91,7 +91,7 @@ class LockFileVoucher:
                 async with self._engines.solving.hold(progress):
                     lock = await attest(self._engines, shared, job, {}, progress, allow_built=False, python=python)
             except ServiceUnreachableError as error:
-                if has_sources(file_lock.lock):
+                if any(map(is_source, file_lock.lock.wheels)):
                     raise
                 text = (
                     f"Channels or indexes did not vouch for the lock of {file_lock.path}, which is used all the same: "
@@ -101,11 +101,6 @@ class LockFileVoucher:
         if python is not None:
             lock = add_asked_markers(lock, job.solve, python)
         return VouchedLock(lock=with_format(lock))
-
-
-def has_sources(lock: Lock) -> bool:
-    """Whether a wheel of the lock has to be built first."""
-    return any(not wheel.sha256 and wheel.source is not None for wheel in lock.wheels)
 
 
 def _create_job(resolved: TargetedDefinition, selector: EnvironmentSelector) -> LockJob:

@@ -9,5 +9,5 @@ packages are no longer available).
 May import ``definitions``, ``decision``, ``engines``, ``jobs``, ``credentials``, ``oci`` and ``config`` of the daemon,
 the store, the model and the wire types.
 
-Doors: artifact, expectation, former, missing_packages, registry, results, shared_locks, solve.
+Doors: artifact, attest, expectation, former, missing_packages, registry, results, shared_locks, solve.
 """

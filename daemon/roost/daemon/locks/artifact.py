@@ -43,6 +43,11 @@ class LockUnfitError(BuildError):
     code = "lock-unfit"
 
 
+def untrusted_error(what: str) -> LockUntrustedError:
+    """Return the error about a lock that ``what`` is wrong with."""
+    return LockUntrustedError(f"The registry's lock can't be trusted: {what}", hint=HINT)
+
+
 class SharedLock(msgspec.Struct, frozen=True, kw_only=True):
     """A lock, with the definition and the platform that it is for."""
 

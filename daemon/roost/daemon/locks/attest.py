@@ -24,11 +24,11 @@ from roost.daemon.engines.uv.request import PythonFacts, describe_python
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.expectation import LockJob, derive_expectation, expand_lines, verify_expected
+from roost.daemon.locks.listed import check_provided, check_sources, check_wheels_listed
 from roost.daemon.locks.solve import create_pip_request, with_credentials
-from roost.daemon.locks.verify_offline import check_provided, check_wheels_listed
 from roost.model.definition import PipItem
 from roost.model.errors import BuildError
-from roost.model.locks.lock import CondaPackage, Lock, Wheel
+from roost.model.locks.lock import CondaPackage, Lock, Wheel, WheelSource, is_source
 from roost.model.syntax.match_specs import spec_name
 
 if TYPE_CHECKING:
@@ -57,10 +57,11 @@ async def attest(
     substituted, unmet = await verify_expected(engines.conda_rules(), shared, job, expectation)
     lock = substituted.lock
     packages = await _fetch_channel_records(engines, lock, job, progress)
+    chosen = lock.wheels
     if lock.wheels or unmet:
         facts = describe_python(python) if python is not None else _find_conda_python(lock)
-        await _check_indexes(engines, lock, job, wheels, unmet, facts, progress)
-    return mask(msgspec.structs.replace(lock, conda=packages), job.solve.environ)
+        chosen = await _check_indexes(engines, lock, job, wheels, unmet, facts, progress)
+    return mask(msgspec.structs.replace(lock, conda=packages, wheels=chosen), job.solve.environ)
 
 
 async def _fetch_channel_records(
@@ -100,9 +101,11 @@ async def _check_indexes(
     unmet: Sequence[Requirement],
     python: PythonFacts,
     progress: Progress,
-) -> None:
-    """Raise LockUntrustedError if the definition's own lines, with the lock's versions, do not give the lock's wheels.
-    ``unmet``: the requirements that no wheel satisfies, so that conda's packages have to."""
+) -> tuple[Wheel, ...]:
+    """Return the lock's wheels; those that stand as their source are built.
+
+    ``unmet``: the requirements that no wheel satisfies, so that conda's packages have to. Raises LockUntrustedError if
+    the definition's own lines, with the lock's versions, do not give the lock's wheels."""
     pip, solve = await engines.pip(), job.solve
     provided: Mapping[str, str] = {}
     if lock.conda:
@@ -114,6 +117,7 @@ async def _check_indexes(
             create_pip_request(solve, python),
             items=pin_lines(solve.definition.pip.requirements, lock, wheels),
             provided=provided,
+            allow_builds=any(map(is_source, lock.wheels)) and solve.allow_builds,
         )
         chosen = await pip.lock(request, progress)
     except BuildError as error:
@@ -124,7 +128,10 @@ async def _check_indexes(
             hint=HINT,
         ) from error
     listed = {w.name: {"version": w.version, "sha256s": w.sha256, "url": w.url or ""} for w in chosen.wheels}
-    check_wheels_listed(lock, await _with_older_files(pip, lock, job, python, listed))
+    built = check_sources(lock, {wheel.name: wheel for wheel in chosen.wheels})
+    realised = msgspec.structs.replace(lock, wheels=built)
+    check_wheels_listed(realised, await _with_older_files(pip, realised, job, python, listed))
+    return built
 
 
 def _find_conda_python(lock: Lock) -> PythonFacts:
@@ -155,9 +162,11 @@ def pin_lines(items: Sequence[PipItem], lock: Lock, wheels: Mapping[str, str]) -
     """Return the definition's lines with the lock's versions as constraints, and built wheels (``wheels``: sha256 to
     path) in place of the lines that they were built from.
 
-    A wheel that was built from an index's source is only made available: some line must still ask for it.
+    A wheel that was built from an index's source is only made available: some line must still ask for it. What stands
+    as its source is built again: a repository's line names its commit.
     """
-    built = {wheel.name: wheel for wheel in lock.wheels if wheel.kind == "built"}
+    items = _pin_commits(items, {w.name: w.source for w in lock.wheels if w.source is not None and is_source(w)})
+    built = {wheel.name: wheel for wheel in lock.wheels if wheel.kind == "built" and wheel.sha256}
     direct = {wheel.name for wheel in built.values() if not (wheel.origin or "").startswith("sha256:")}
     direct |= {_line_name(x.text.partition(" @ ")[0]) for x in expand_lines(items).items if x.kind == "url"} & set(
         built
@@ -165,7 +174,9 @@ def pin_lines(items: Sequence[PipItem], lock: Lock, wheels: Mapping[str, str]) -
     versions = tuple(
         PipItem(kind="requirement", text=f"{wheel.name}=={wheel.version}")
         for wheel in lock.wheels
-        if wheel.kind == "index" or (wheel.kind == "built" and wheel.name not in direct)
+        if wheel.kind == "index"
+        or (wheel.name in built and wheel.name not in direct)
+        or (is_source(wheel) and wheel.source is not None and wheel.source.kind == "sdist")
     )
     in_place = [
         PipItem(kind="wheel", text=wheel.file_name, path=wheels[wheel.sha256])
@@ -179,6 +190,27 @@ def pin_lines(items: Sequence[PipItem], lock: Lock, wheels: Mapping[str, str]) -
         *(PipItem(kind="option", text=f"--find-links {folder}", path=folder) for folder in sorted(folders)),
         *([PipItem(kind="constraints", text="the lock", items=versions)] if versions else []),
     ]
+
+
+def _pin_commits(items: Sequence[PipItem], sources: Mapping[str, WheelSource]) -> list[PipItem]:
+    """Return ``items`` with the commits of ``sources`` (by name) in the URLs of the lines that name repositories."""
+    pinned = []
+    for item in items:
+        source = sources.get(_line_name(item.text.partition(" @ ")[0])) if item.kind == "url" else None
+        if item.items:
+            item = msgspec.structs.replace(item, items=tuple(_pin_commits(item.items, sources)))
+        elif source is not None and source.kind == "git":
+            item = msgspec.structs.replace(item, text=pin_commit(item.text, source.commit))
+        pinned.append(item)
+    return pinned
+
+
+def pin_commit(line: str, commit: str) -> str:
+    """Return a line that names a repository (``name @ git+https://…@main#…``) with ``commit`` as its revision."""
+    place, marker, condition = line.partition(" ;")
+    url, fragment_sign, fragment = place.partition("#")
+    head, slash, last = url.rpartition("/")
+    return f"{head}{slash}{last.partition('@')[0]}@{commit}{fragment_sign}{fragment}{marker}{condition}"
 
 
 def _without_builds(item: PipItem, built: Mapping[str, Wheel]) -> PipItem | None:

@@ -16,7 +16,7 @@ Whoever can write to a registry can put anything under a lock's tag. So nothing 
 
 Wheels of an index lie on other hosts than the index and are listed there, so that their URL proves nothing: ``attest``
 has the pip engine ask the definition's own indexes for exactly these versions before anything is installed
-(``check_wheels_listed``), and the conda engine ask the channels whether they list each package with this sha256.
+(``listed``), and the conda engine ask the channels whether they list each package with this sha256.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from roost.daemon.engines.host_python.fit import MAX_FILE_NAME
-from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
+from roost.daemon.locks.artifact import SharedLock, untrusted_error
+from roost.daemon.locks.platform_markers import marker_environment
 from roost.model.definition import PipItem, PipKind
 from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel, WheelSource, with_format
 from roost.model.syntax.match_specs import spec_name
@@ -88,7 +89,7 @@ def verify(shared: SharedLock, expected: LockExpectation, matches: Matches) -> t
     for wheel in lock.wheels:
         _check_wheel(wheel, expected)
     if lock.wheels and not (expected.items or expected.remote):
-        raise _untrusted(f"it has {lock.wheels[0].file_name}, and the definition has no pip packages")
+        raise untrusted_error(f"it has {lock.wheels[0].file_name}, and the definition has no pip packages")
     _check_specs(lock, expected, matches)
     _check_needed(lock, expected)
     _check_built_origins(lock, expected)
@@ -96,71 +97,41 @@ def verify(shared: SharedLock, expected: LockExpectation, matches: Matches) -> t
     return tuple(_unmet_requirements(lock, expected))
 
 
-def check_provided(requirements: Iterable[Requirement], provided: Mapping[str, str]) -> None:
-    """Raise LockUntrustedError if conda's packages (``provided``: name to version) do not satisfy a requirement."""
-    for requirement in requirements:
-        version = provided.get(canonicalize_name(requirement.name))
-        if version is None or not requirement.specifier.contains(version, prereleases=True):
-            raise _untrusted(f"{requirement} is satisfied by none of its packages")
-
-
-def check_wheels_listed(lock: Lock, listed: Mapping[str, Mapping[str, str]]) -> None:
-    """Raise LockUntrustedError if an index does not list a wheel of the lock.
-
-    ``listed``: what the definition's own lines give with the lock's versions, as name to ``version``, ``url`` and
-    ``sha256s`` (of all files that the index lists, separated by spaces).
-    """
-    names = {wheel.name for wheel in lock.wheels}
-    if names != set(listed):
-        strange, missing = sorted(names - set(listed)), sorted(set(listed) - names)
-        what = f"{strange[0]}, which nothing requires" if strange else f"no {missing[0]}, which is required"
-        raise _untrusted(f"it has {what}")
-    for wheel in lock.wheels:
-        found = listed[wheel.name]
-        if found["version"] != wheel.version or wheel.sha256 not in found["sha256s"].split():
-            raise _untrusted(f"{wheel.file_name} with sha256 {wheel.sha256[:12]}… is not what the indexes list")
-        if wheel.url and found.get("url") and _host_url(wheel.url) != _host_url(found["url"]):
-            raise _untrusted(f"{wheel.file_name} comes from {_host_url(wheel.url)}, not from the index's own place")
-
-
-def _untrusted(what: str) -> LockUntrustedError:
-    return LockUntrustedError(f"The registry's lock can't be trusted: {what}", hint=HINT)
-
-
 def _check_identity(shared: SharedLock, expected: LockExpectation) -> None:
     if shared.definition_digest != expected.definition_digest:
-        raise _untrusted(f"it belongs to another definition ({shared.definition_digest[:19]}…)")
+        raise untrusted_error(f"it belongs to another definition ({shared.definition_digest[:19]}…)")
     if shared.platform != expected.platform or shared.lock.platform != expected.platform:
-        raise _untrusted(f"it is for {shared.lock.platform}, but {expected.platform} was requested")
+        raise untrusted_error(f"it is for {shared.lock.platform}, but {expected.platform} was requested")
     provider = shared.lock.provider
     if isinstance(provider, HostPython) and provider.is_bound:
-        raise _untrusted("it is for a Python of another machine")
+        raise untrusted_error("it is for a Python of another machine")
     if isinstance(provider, HostPython) != expected.uses_host_python:
         wanted = "a Python of the machine" if expected.uses_host_python else "conda's Python"
-        raise _untrusted(f"it is not for {wanted}, which the definition uses")
+        raise untrusted_error(f"it is not for {wanted}, which the definition uses")
     if shared.format != shared.lock.format or shared.lock != with_format(shared.lock):
-        raise _untrusted("its format is not that of its content")
+        raise untrusted_error("its format is not that of its content")
     if shared.lock.jars or shared.lock.r:
-        raise _untrusted("it has jars or R packages, which the definition does not name")
+        raise untrusted_error("it has jars or R packages, which the definition does not name")
 
 
 def _check_unique(names: Sequence[str]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if twice is not None:
-        raise _untrusted(f"it has {twice} twice")
+        raise untrusted_error(f"it has {twice} twice")
 
 
 def _check_conda_package(package: CondaPackage, expected: LockExpectation) -> None:
     match = _FILE.fullmatch(package.file_name)
     if match is None or match["name"].lower() != package.name or match["build"] != package.build:
-        raise _untrusted(f"{package.file_name[:100]!r} is not the file of {package.name[:100]} {package.version[:100]}")
+        described = f"{package.name[:100]} {package.version[:100]}"
+        raise untrusted_error(f"{package.file_name[:100]!r} is not the file of {described}")
     for version in (package.version, package.record.get("version", package.version)):
         if _normalized_version(str(version)) != _normalized_version(match["version"]):
-            raise _untrusted(f"{package.file_name} is not of version {version}")
+            raise untrusted_error(f"{package.file_name} is not of version {version}")
     if not _SHA256.fullmatch(package.sha256):
-        raise _untrusted(f"{package.file_name} has no sha256")
+        raise untrusted_error(f"{package.file_name} has no sha256")
     if package.subdir not in (expected.subdir, "noarch"):
-        raise _untrusted(f"{package.file_name} is for {package.subdir}")
+        raise untrusted_error(f"{package.file_name} is for {package.subdir}")
     _check_record(package)
     _check_channel(package, expected)
 
@@ -175,33 +146,33 @@ def _check_record(package: CondaPackage) -> None:
     fields = {"name": package.name, "build": package.build, "subdir": package.subdir}
     for key, value in {**fields, "sha256": package.sha256}.items():
         if package.record.get(key, value) != value:
-            raise _untrusted(f"{package.file_name} has a record with another {key}")
+            raise untrusted_error(f"{package.file_name} has a record with another {key}")
 
 
 def _check_channel(package: CondaPackage, expected: LockExpectation) -> None:
     if expected.explicit is not None:
         digest = expected.explicit.get(package.url)
         if digest is None or (len(digest) == 64 and digest != package.sha256):
-            raise _untrusted(f"{package.url} is not in the definition's list")
+            raise untrusted_error(f"{package.url} is not in the definition's list")
         if len(digest) == 32 and package.record.get("md5") != digest:
-            raise _untrusted(f"{package.file_name} does not have the md5 of the definition's list")
+            raise untrusted_error(f"{package.file_name} does not have the md5 of the definition's list")
         return
     if package.url not in {f"{channel}/{package.subdir}/{package.file_name}" for channel in expected.channels}:
-        raise _untrusted(f"{package.url} is not in a channel of the definition ({', '.join(expected.channels)})")
+        raise untrusted_error(f"{package.url} is not in a channel of the definition ({', '.join(expected.channels)})")
 
 
 def _check_specs(lock: Lock, expected: LockExpectation, matches: Matches) -> None:
     if expected.explicit is not None:
         missing = set(expected.explicit) - {package.url for package in lock.conda}
         if missing:
-            raise _untrusted(f"it lacks {sorted(missing)[0]}")
+            raise untrusted_error(f"it lacks {sorted(missing)[0]}")
         return
     by_name = {package.name: package for package in lock.conda}
     for spec in expected.specs:
         package = by_name.get(spec_name(spec))
         if package is None or not matches(spec, package):
             found = f"{package.version} {package.build}" if package else "none"
-            raise _untrusted(f"{spec!r} is requested, but it has {found}")
+            raise untrusted_error(f"{spec!r} is requested, but it has {found}")
 
 
 def _check_needed(lock: Lock, expected: LockExpectation) -> None:
@@ -218,22 +189,22 @@ def _check_needed(lock: Lock, expected: LockExpectation) -> None:
             waiting += _dependencies(by_name[name])
     strange = sorted(set(by_name) - reached)
     if strange:
-        raise _untrusted(f"it has {strange[0]}, which nothing requires")
+        raise untrusted_error(f"it has {strange[0]}, which nothing requires")
 
 
 def _dependencies(package: CondaPackage) -> list[str]:
     depends = package.record.get("depends", [])
     if not isinstance(depends, list) or not all(isinstance(each, str) for each in depends):
-        raise _untrusted(f"the record of {package.file_name} can't be read")
+        raise untrusted_error(f"the record of {package.file_name} can't be read")
     return [spec_name(each) for each in depends]
 
 
 def _check_inputs(lock: Lock, expected: LockExpectation) -> None:
     for each in lock.inputs:
         if not _SHA256.fullmatch(each.sha256):
-            raise _untrusted(f"{each.url} has no sha256")
+            raise untrusted_error(f"{each.url} has no sha256")
     if lock.inputs and not expected.remote:
-        raise _untrusted(f"it was made with {lock.inputs[0].url}, which the definition does not name")
+        raise untrusted_error(f"it was made with {lock.inputs[0].url}, which the definition does not name")
 
 
 def _check_wheel(wheel: Wheel, expected: LockExpectation) -> None:
@@ -241,34 +212,34 @@ def _check_wheel(wheel: Wheel, expected: LockExpectation) -> None:
         _check_source(wheel, wheel.source, expected)
         return
     if len(wheel.file_name) > MAX_FILE_NAME:
-        raise _untrusted(f"{wheel.file_name[:100]!r}… is too long a name for a file")
+        raise untrusted_error(f"{wheel.file_name[:100]!r}… is too long a name for a file")
     try:
         name, version, _, _ = parse_wheel_filename(wheel.file_name)
     except InvalidWheelFilename:
-        raise _untrusted(f"{wheel.file_name[:100]!r} is not a wheel") from None
+        raise untrusted_error(f"{wheel.file_name[:100]!r} is not a wheel") from None
     if "/" in wheel.file_name or name != wheel.name or str(version) != wheel.version:
-        raise _untrusted(f"{wheel.file_name} is not the wheel of {wheel.name} {wheel.version}")
+        raise untrusted_error(f"{wheel.file_name} is not the wheel of {wheel.name} {wheel.version}")
     if not _SHA256.fullmatch(wheel.sha256):
-        raise _untrusted(f"{wheel.file_name} has no sha256")
+        raise untrusted_error(f"{wheel.file_name} has no sha256")
     if wheel.path is not None or wheel.folder is not None or wheel.kind == "editable":
-        raise _untrusted(f"{wheel.name} is a folder of another machine")
+        raise untrusted_error(f"{wheel.name} is a folder of another machine")
     _check_wheel_source(wheel, expected)
 
 
 def _check_source(wheel: Wheel, source: WheelSource, expected: LockExpectation) -> None:
     """Check a wheel that stands as its source. What a line must ask for is checked with the other built wheels."""
     if wheel.kind != "built" or any((wheel.file_name, wheel.size, wheel.url, wheel.path, wheel.folder)):
-        raise _untrusted(f"{wheel.name[:100]} has a source, and is no wheel that is to be built")
+        raise untrusted_error(f"{wheel.name[:100]} has a source, and is no wheel that is to be built")
     if wheel.name != canonicalize_name(wheel.name) or _parse_version(wheel.version) is None:
-        raise _untrusted(f"{wheel.name[:100]!r} {wheel.version[:100]!r} is not a name and a version")
+        raise untrusted_error(f"{wheel.name[:100]!r} {wheel.version[:100]!r} is not a name and a version")
     digest, is_folder = f"sha256:{source.sha256}", source.kind == "folder"
     if source.kind == "git":
         if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", source.commit) or not source.url:
-            raise _untrusted(f"{wheel.name} has a repository without a commit")
+            raise untrusted_error(f"{wheel.name} has a repository without a commit")
     elif not _SHA256.fullmatch(source.sha256):
-        raise _untrusted(f"{wheel.name} has a source without a sha256")
+        raise untrusted_error(f"{wheel.name} has a source without a sha256")
     if is_folder and digest not in {item.digest for item in expected.items if item.kind == "source"}:
-        raise _untrusted(f"{wheel.name} is built from a folder that the definition does not name")
+        raise untrusted_error(f"{wheel.name} is built from a folder that the definition does not name")
     _check_origin(wheel)
 
 
@@ -283,36 +254,36 @@ def _check_wheel_source(wheel: Wheel, expected: LockExpectation) -> None:
     if wheel.kind in ("index", "url"):
         split = urlsplit(wheel.url or "")
         if split.scheme not in _SCHEMES or posixpath.basename(unquote(split.path)) != wheel.file_name:
-            raise _untrusted(f"{wheel.url} is not a location of {wheel.file_name}")
+            raise untrusted_error(f"{wheel.url} is not a location of {wheel.file_name}")
     if wheel.kind == "url" and _strip_url(wheel.url or "") not in _line_urls(expected):
-        raise _untrusted(f"{wheel.url} is on no line of the definition")
+        raise untrusted_error(f"{wheel.url} is on no line of the definition")
     if wheel.kind == "local" and f"sha256:{wheel.sha256}" not in {
         i.digest for i in expected.items if i.kind == "wheel"
     }:
-        raise _untrusted(f"{wheel.file_name} is not one of the files that the definition names")
+        raise untrusted_error(f"{wheel.file_name} is not one of the files that the definition names")
     if wheel.kind == "built":
         _check_built_wheel(wheel, expected)
     elif wheel.source is not None:
-        raise _untrusted(f"{wheel.file_name} was not built, and has a source")
+        raise untrusted_error(f"{wheel.file_name} was not built, and has a source")
 
 
 def _check_built_wheel(wheel: Wheel, expected: LockExpectation) -> None:
     if not expected.allow_built:
-        raise _untrusted(f"{wheel.file_name} was built elsewhere, and the registry is not the workspace's own")
+        raise untrusted_error(f"{wheel.file_name} was built elsewhere, and the registry is not the workspace's own")
     if wheel.url is not None:
-        raise _untrusted(f"{wheel.file_name} was built, and has a URL")
+        raise untrusted_error(f"{wheel.file_name} was built, and has a URL")
     _check_origin(wheel)
 
 
 def _check_origin(wheel: Wheel) -> None:
     origin = wheel.origin or ""
     if origin and not origin.startswith("git+") and not re.fullmatch(r"sha256:[0-9a-f]{64}", origin):
-        raise _untrusted(f"{wheel.file_name} was built from {origin[:100]!r}")
+        raise untrusted_error(f"{wheel.file_name} was built from {origin[:100]!r}")
     source = wheel.source
     if source is not None and origin:
         stated = f"git+{source.url}@{source.commit}" if source.kind == "git" else f"sha256:{source.sha256}"
         if stated != origin:
-            raise _untrusted(f"{wheel.file_name} has two sources")
+            raise untrusted_error(f"{wheel.file_name} has two sources")
 
 
 def _check_built_origins(lock: Lock, expected: LockExpectation) -> None:
@@ -320,13 +291,13 @@ def _check_built_origins(lock: Lock, expected: LockExpectation) -> None:
     built = [wheel for wheel in lock.wheels if wheel.kind == "built"]
     unnamed = [item.text for item in expected.items if _is_unnamed_source(item)]
     if built and unnamed:
-        raise _untrusted(f"what {unnamed[0]!r} became can't be determined (with NAME @ URL it can)")
+        raise untrusted_error(f"what {unnamed[0]!r} became can't be determined (with NAME @ URL it can)")
     lines = [_repository_url(_line_url(item, expected)) for item in expected.items if item.kind == "url"]
     lines += [_FOLDER for item in expected.items if item.kind == "source"]
     for wheel in built:
         place = _built_origin(wheel)
         if place is not None and place not in lines:
-            raise _untrusted(f"{wheel.file_name} was built from something that the definition does not name")
+            raise untrusted_error(f"{wheel.file_name} was built from something that the definition does not name")
         if place is not None:
             lines.remove(place)
 
@@ -363,11 +334,6 @@ def _line_url(item: PipItem, expected: LockExpectation) -> str:
 
 def _strip_url(url: str) -> str:
     return strip_credentials(url)[0].partition("#")[0]
-
-
-def _host_url(url: str) -> str:
-    split = urlsplit(url)
-    return f"{split.scheme}://{split.netloc.rpartition('@')[2]}"
 
 
 def _unmet_requirements(lock: Lock, expected: LockExpectation) -> Iterable[Requirement]:
@@ -407,10 +373,10 @@ def _check_requirement(wheel: Wheel, requirement: Requirement, digests: set[str]
     except InvalidVersion:
         fits = False
     if not fits:
-        raise _untrusted(f"{requirement} is requested, but it has {wheel.name} {wheel.version}")
+        raise untrusted_error(f"{requirement} is requested, but it has {wheel.name} {wheel.version}")
     digest = wheel.origin if wheel.kind == "built" else f"sha256:{wheel.sha256}"
     if digests and digest not in digests:
-        raise _untrusted(f"{wheel.file_name} has none of the digests that its line allows")
+        raise untrusted_error(f"{wheel.file_name} has none of the digests that its line allows")
 
 
 def _parse_line(item: PipItem, expected: LockExpectation) -> tuple[Requirement | None, set[str]]:
@@ -423,7 +389,7 @@ def _parse_line(item: PipItem, expected: LockExpectation) -> tuple[Requirement |
         digests = re.findall(r"hash[= ](sha256:[0-9a-fA-F]{64})", options)
         return Requirement(body.strip()), {digest.lower() for digest in digests}
     except InvalidRequirement:
-        raise _untrusted(f"{item.text!r} can't be checked") from None
+        raise untrusted_error(f"{item.text!r} can't be checked") from None
 
 
 def _marker_applies(requirement: Requirement, environment: dict[str, str]) -> bool:
@@ -433,33 +399,3 @@ def _marker_applies(requirement: Requirement, environment: dict[str, str]) -> bo
         return requirement.marker.evaluate(environment)
     except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName):
         return False
-
-
-_SYSTEMS = {
-    "linux": ("posix", "linux", "Linux"),
-    "osx": ("posix", "darwin", "Darwin"),
-    "win": ("nt", "win32", "Windows"),
-}
-_MACHINES = {"linux-64": "x86_64", "linux-32": "i686", "osx-64": "x86_64", "osx-arm64": "arm64", "win-64": "AMD64"}
-
-
-def marker_environment(lock: Lock, subdir: str) -> dict[str, str]:
-    """Return the variables of markers (PEP 508) on the lock's platform with the lock's Python."""
-    own = lock.provider.version if isinstance(lock.provider, HostPython) else "3"
-    version = next((package.version for package in lock.conda if package.name == "python"), own)
-    system, _, processor = subdir.partition("-")
-    os_name, platform, name = _SYSTEMS.get(system, ("posix", system, system))
-    return {
-        "os_name": os_name,
-        "sys_platform": platform,
-        "platform_system": name,
-        "platform_machine": _MACHINES.get(subdir, processor),
-        "platform_release": "",
-        "platform_version": "",
-        "platform_python_implementation": "CPython",
-        "implementation_name": "cpython",
-        "implementation_version": version,
-        "python_full_version": version,
-        "python_version": ".".join(version.split(".")[:2]),
-        "extra": "",
-    }

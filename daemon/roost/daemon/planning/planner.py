@@ -14,17 +14,18 @@ from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import VariableMissingError, registry_credentials
 from roost.daemon.decision.choices import describe_selection
 from roost.daemon.decision.decide import choose_target, decide
-from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, ImageFacts, Request
+from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, ImageFacts, Request, short_digest
 from roost.daemon.decision.images import follows_moved_base, is_unmodified
 from roost.daemon.decision.nearest import choose_nearest
 from roost.daemon.definitions.resolve import is_pinned
-from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
+from roost.daemon.definitions.resolved import FileLock, ResolvedDefinition, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.images.probe import ImageProbe
 from roost.daemon.images.unmodified import UnmodifiedImage, UnmodifiedImages
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.launch.prepare import find_drift
+from roost.daemon.lock_files.applying import LockFiles
 from roost.daemon.locks.former import find_former_lock, list_moves
 from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.locks.results import LookupResult
@@ -101,6 +102,7 @@ class Planner:
         self._engines = engines
         self._config = config
         self.shared_locks = SharedLocks(lock_registry)
+        self.lock_files = LockFiles(store.index, engines)
         self.bases = Bases(store, engines)
         self.estimates = PlanEstimates(store.index)
         self.image_probe = ImageProbe(store, engines, self.bases, config)
@@ -124,9 +126,10 @@ class Planner:
             if target in IMAGE_TARGETS and is_unmodified(resolved.definition):
                 return await self._plan_unmodified(target, resolved, request, selector)
             facts = await self._gather_facts(resolved, request, selector, solve=solve)
-            plan = msgspec.structs.replace(decide(request, facts), changes=list(facts.changes))
-            if (chosen := describe_selection(resolved.parsed.selection)) is not None:
-                plan = msgspec.structs.replace(plan, reasons=[*plan.reasons, chosen])
+            decided = decide(request, facts)
+            chosen = describe_selection(resolved.parsed.selection)
+            reasons = [*decided.reasons, *([chosen] if chosen is not None else []), *resolved.lock_reasons]
+            plan = msgspec.structs.replace(decided, changes=list(facts.changes), reasons=reasons)
             interpreter, is_user_managed = facts.image.interpreter, resolved.definition.python.user_managed
             image = plan.artifact.digest if plan.action == "reuse-image" and plan.artifact is not None else None
             if image is not None and is_user_managed:
@@ -157,7 +160,7 @@ class Planner:
         pinned = is_pinned(selector)
         known = await self._load_index_facts(resolved)
         lock = await self._find_lock(resolved, request, selector, known)
-        is_unknown = lock.generation is None and not pinned
+        is_unknown = lock.generation is None and not pinned and resolved.file_lock is None
         nearest = await self._find_nearest(resolved) if is_unknown else None
         if solve and lock.digest is None:
             lock = await self._solve(resolved, selector, lock, prefers=not (request.rebuild or request.as_of))
@@ -190,7 +193,8 @@ class Planner:
 
     async def _load_index_facts(self, resolved: TargetedDefinition) -> IndexFacts:
         """Read what the index has. The specs of an unknown definition are checked: no build did so yet."""
-        known = await self._store.index.load_facts(resolved.digest, resolved.generation_scope)
+        stated = resolved.file_lock.digest if resolved.file_lock is not None else None
+        known = await self._store.index.load_facts(resolved.digest, resolved.generation_scope, lock=stated)
         if not known.known:
             await self.check_specs(resolved)
         return known
@@ -207,8 +211,8 @@ class Planner:
     async def _find_lock(
         self, resolved: TargetedDefinition, request: Request, selector: EnvironmentSelector, known: IndexFacts
     ) -> LockFacts:
-        """Find the lock: 1. the pinned one, here or in a registry; 2. that of the current generation; 3. none, if a new
-        generation is requested; 4. the first one that was published."""
+        """Find the lock: 1. the pinned one, here or in a registry; 2. that of the lock file; 3. that of the current
+        generation; 4. none, if a new generation is requested; 5. the first one that was published."""
         generation, prefix = known.generation, known.artifact
         if is_pinned(selector):
             try:
@@ -228,6 +232,8 @@ class Planner:
             )
         if request.rebuild or request.as_of:
             return LockFacts()
+        if resolved.file_lock is not None:
+            return _file_lock(resolved.file_lock)
         return _published_lock(await self.shared_locks.look_up(resolved, selector))
 
     async def _find_generation(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> Generation:
@@ -292,6 +298,11 @@ class Planner:
                 fields={"variables": ["PATH"]},
             )
         return await asyncio.to_thread(describe_interpreter, named, selector.environ.get("PATH"))
+
+
+def _file_lock(found: FileLock) -> LockFacts:
+    text = f"{found.path} has lock {short_digest(found.digest)} for this definition"
+    return LockFacts(digest=found.digest, lock=found.lock, shared=Reason(code="lock-file", message=text))
 
 
 def _published_lock(result: LookupResult) -> LockFacts:

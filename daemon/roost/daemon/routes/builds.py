@@ -15,7 +15,7 @@ from roost.daemon.config.dates import parse_as_of
 from roost.daemon.credentials.substitution import registry_credentials
 from roost.daemon.decision.decide import choose_target
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
-from roost.daemon.definitions.resolved import ResolvedDefinition, target_definition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.images.jobs import workspace_location
 from roost.daemon.server.routing import Call, Reply, Route
 from roost.daemon.server.streams import send_messages
@@ -97,9 +97,8 @@ async def create_build_job(services: Services, body: BuildRequest) -> BuildJob:
         registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
         raise InvalidRequestError("Only images can be pushed", hint="Add -t docker.")
-    targeted = target_definition(resolved, request)
+    targeted, selector = await services.resolver.target(resolved, request, body.what)
     services.watches.note_use(body.what, resolved, body.target, ready=None)
-    selector = await services.resolver.pin(targeted, body.what)
     return BuildJob(resolved=targeted, request=request, selector=selector, push=push)
 
 

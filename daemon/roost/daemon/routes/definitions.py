@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolved import ResolvedDefinition, target_definition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.locks.solve import describe_unanswered
 from roost.daemon.planning.locking import find_or_solve_lock
 from roost.daemon.routes.builds import resolve_used
@@ -70,10 +70,10 @@ async def plan_targets(call: Call[PlanRequest]) -> PlanResponse:
     ]
     return PlanResponse(
         definition_digest=resolved.digest,
-        lock_digest=next((digest for _, digest in planned if digest), None),
-        plans=[plan for plan, _ in planned],
+        lock_digest=next((digest for _, digest, _ in planned if digest), None),
+        plans=[plan for plan, _, _ in planned],
         source=resolved.source,
-        warnings=resolved.warnings,
+        warnings=[*resolved.warnings, *(each for _, _, warnings in planned for each in warnings)],
     )
 
 
@@ -85,16 +85,18 @@ async def _plan_target(
     solve: bool,
     *,
     is_more: bool,
-) -> tuple[PlanView, str | None]:
-    """Return the plan for one target, and the digest of its lock if there is one. A watch is for the first target:
-    ``is_more`` is of the others."""
+) -> tuple[PlanView, str | None, list[WarningView]]:
+    """Return the plan for one target, the digest of its lock if there is one, and what is to be said of that target.
+
+    A watch is for the first target: ``is_more`` is of the others.
+    """
     request = Request(definition=resolved.definition, target=target, ignore_image=selector.ignore_image)
-    targeted = target_definition(resolved, request)
-    pinned = await services.resolver.pin(targeted, selector)
+    targeted, pinned = await services.resolver.target(resolved, request, selector)
     planned = await services.planner.plan(targeted, request, pinned, solve=solve)
     if not is_more:
         services.watches.note_use(selector, resolved, target, ready=planned.is_ready)
-    return planned.plan, planned.facts.lock_digest
+    warnings = [each for each in targeted.warnings if each not in resolved.warnings]
+    return planned.plan, planned.facts.lock_digest, warnings
 
 
 async def write_lock_file(call: Call[LockRequest]) -> LockResponse:

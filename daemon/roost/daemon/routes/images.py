@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import msgspec
 
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolved import target_definition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.gc.texts import describe_protection
 from roost.daemon.planning.image_details import ImageDetails, describe_image
@@ -51,8 +50,7 @@ async def show_image(call: Call[ImageShowRequest]) -> ImageDetails:
     services, body = call.app[SERVICES], call.body
     found = await services.resolver.resolve(body.what)
     request = Request(definition=found.definition, target=body.target)
-    resolved = target_definition(found, request)
-    selector = await services.resolver.pin(resolved, body.what)
+    resolved, selector = await services.resolver.target(found, request, body.what)
     planned = await services.planner.plan(resolved, request, selector)
     return await describe_image(services.store.index, services.planner.image_probe, resolved, planned)
 

@@ -15,7 +15,7 @@ from roost.daemon.config.ids import new_id
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.editables import editable_warnings
 from roost.daemon.definitions.resolve import has_choices, resolve_run, used_image
-from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.installers import refuse_installation
 from roost.daemon.launch.plan import LaunchPlan, plan_key
@@ -88,8 +88,7 @@ async def _plan(
     """Return the definition for the target, its plan, and ``selector`` with the generation that it means there."""
     found = await resolve_used(services, selector, target)
     request = Request(definition=found.definition, target=target, ignore_image=selector.ignore_image)
-    resolved = target_definition(found, request)
-    selector = await services.resolver.pin(resolved, selector)
+    resolved, selector = await services.resolver.target(found, request, selector)
     planned = await services.planner.plan(resolved, request, selector)
     services.watches.note_use(selector, found, target, ready=planned.is_ready)
     warnings = [*resolved.warnings, *editable_warnings(planned.plan.reasons)]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import msgspec
 
 from roost.daemon.config.source import ConfigSource
+from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.config_reloader import ConfigReloader
 from roost.daemon.definitions.large_inputs import SmallFiles
 from roost.daemon.definitions.resolve import check_selector, resolve, resolve_environment, resolve_run
-from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition, target_definition
+from roost.daemon.lock_files.applying import LockFiles
 from roost.daemon.runs.runs import Runs
 from roost.daemon.workers.pool import WorkerPool
 from roost.daemon.workspace.file_references import follow_reference
@@ -24,9 +26,16 @@ class EnvironmentResolver:
     """Resolves the selectors of requests."""
 
     def __init__(
-        self, store: Store, runs: Runs, config: ConfigSource, reloader: ConfigReloader, workers: WorkerPool
+        self,
+        store: Store,
+        runs: Runs,
+        config: ConfigSource,
+        reloader: ConfigReloader,
+        workers: WorkerPool,
+        lock_files: LockFiles,
     ) -> None:
         self._store = store
+        self._lock_files = lock_files
         self._runs = runs
         self._config = config
         self._reloader = reloader
@@ -51,6 +60,15 @@ class EnvironmentResolver:
             resolved = await resolve(selector, self._config.defaults, file, folder, workers=self._workers, files=files)
             resolved = await follow_reference(self._store, resolved)
         return await locate_stored_wheels(self._store.layout, resolved)
+
+    async def target(
+        self, resolved: ResolvedDefinition, request: Request, selector: EnvironmentSelector
+    ) -> tuple[TargetedDefinition, EnvironmentSelector]:
+        """Return the definition for the target of ``request`` with what its lock file has for it, and ``selector`` with
+        the generation that it means there. Raises what ``target_definition``, ``pin`` and ``LockFiles.apply`` raise."""
+        targeted = target_definition(resolved, request)
+        pinned = await self.pin(targeted, selector)
+        return await self._lock_files.apply(targeted, pinned, request), pinned
 
     async def pin(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> EnvironmentSelector:
         """Return ``selector`` with the generation of the run in ``generation_of``, if ``resolved`` has the definition

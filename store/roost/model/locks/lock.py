@@ -94,6 +94,11 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a ``built`` wheel. A wheel with a source and without a ``sha256`` has yet to be built."""
 
 
+def is_source(wheel: Wheel) -> bool:
+    """Whether a wheel stands as its source, and has yet to be built."""
+    return not wheel.sha256 and wheel.source is not None
+
+
 class Jar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A Java archive for Spark, by its Maven coordinates."""
 
@@ -203,7 +208,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def with_format(lock: Lock) -> Lock:
     """Return ``lock`` with the number of the lowest format that can express its content."""
     portable = isinstance(lock.provider, HostPython) and not lock.provider.is_bound
-    unbuilt = any(wheel.source is not None and not wheel.sha256 for wheel in lock.wheels)
+    unbuilt = any(map(is_source, lock.wheels))
     return msgspec.structs.replace(lock, format=2 if portable or unbuilt or lock.jars or lock.r else 1)
 
 

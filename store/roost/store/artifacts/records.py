@@ -60,4 +60,6 @@ async def _find_generation(index: Index, lock_digest: str) -> NewGeneration | No
         as_of=found[-1].as_of,
         base_digest=found[-1].base_digest,
         steps_digest=found[-1].steps_digest,
+        origin=found[-1].origin,
+        file_lock=found[-1].file_lock,
     )

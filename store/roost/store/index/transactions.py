@@ -38,6 +38,7 @@ from roost.store.index.tables.generations import (
     complete_base,
     find_current_generation,
     find_generation,
+    find_generation_of_lock,
     list_generations,
 )
 from roost.store.index.tables.history import append_event
@@ -60,9 +61,13 @@ def load_facts(
     platform: str,
     *,
     number: int | None = None,
+    lock: str | None = None,
 ) -> IndexFacts:
-    """Return all that a plan needs from the index; ``number`` asks for that generation instead of the current one."""
-    if number is None:
+    """Return all that a plan needs from the index; ``number`` asks for that generation instead of the current one,
+    ``lock`` for that with the lock which a lock file states."""
+    if lock is not None:
+        found = find_generation_of_lock(connection, definition_digest, platform, lock)
+    elif number is None:
         found = find_current_generation(connection, definition_digest, platform)
     else:
         found = find_generation(connection, definition_digest, platform, number)

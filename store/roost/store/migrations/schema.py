@@ -136,6 +136,11 @@ CREATE TABLE project_layers (
     files TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX project_layers_base ON project_layers (base, folder, files);
+-- Where a generation's lock is from: `solve` (or a registry, or a bundle), or `file`: a lock file beside the definition
+-- has it. Such a generation is current only for requests with that file. `file_lock`: the lock digest that the file
+-- states, if wheels that stand as their source there were built here.
+ALTER TABLE generations ADD COLUMN origin TEXT NOT NULL DEFAULT 'solve';
+ALTER TABLE generations ADD COLUMN file_lock TEXT;
 """
 
 MIGRATIONS: dict[int, str] = {

@@ -105,6 +105,9 @@ def _restore_generation(connection: sqlite3.Connection, new: NewGeneration, reco
     known = list_generations(connection, new.definition_digest)
     if any((each.platform, each.lock_digest) == (new.platform, record.artifact.key) for each in known):
         return
+    if new.origin == "file":
+        add_generation(connection, new, record.lock)
+        return
     current = find_current_generation(connection, new.definition_digest, new.platform)
     if current is None or current.created < record.artifact.created:
         add_generation(connection, new, record.lock)

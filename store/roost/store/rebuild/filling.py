@@ -215,10 +215,11 @@ class IndexFiller:
     def _complete_current(self) -> None:
         """Make the latest generation current if the current one of its definition was lost."""
         self._connection.execute(
-            "UPDATE generations SET current = 1 WHERE NOT EXISTS (SELECT 1 FROM generations AS c WHERE "
+            "UPDATE generations SET current = 1 WHERE origin <> 'file' "
+            "AND NOT EXISTS (SELECT 1 FROM generations AS c WHERE "
             "c.definition_digest = generations.definition_digest AND c.platform = generations.platform "
-            "AND c.current = 1) AND number = (SELECT max(number) FROM generations AS h WHERE "
-            "h.definition_digest = generations.definition_digest AND h.platform = generations.platform)"
+            "AND c.current = 1) AND number = (SELECT max(number) FROM generations AS h WHERE h.origin <> 'file' "
+            "AND h.definition_digest = generations.definition_digest AND h.platform = generations.platform)"
         )
 
 

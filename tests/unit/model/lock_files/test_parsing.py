@@ -91,7 +91,8 @@ def test_a_changed_line_is_never_used(data: st.DataObject) -> None:
     lines[number] = lines[number][:at] + changed + lines[number][at + 1 :]
     with pytest.raises((LockFileInvalidError, LockFileNewerError)) as caught:
         parse_lock_file("\n".join(lines).encode(), "p")
-    assert caught.value.location is not None and caught.value.location.line is not None
+    assert caught.value.location is not None
+    assert caught.value.location.line is not None
 
 
 def test_a_merge_conflict_is_named_with_its_line_and_the_command() -> None:

@@ -18,7 +18,8 @@ from roost.store.index.queries import Queries, Read, Write
 from roost.store.index.tables.locks import put_lock
 
 _GENERATION_COLUMNS = (
-    "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest"
+    "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest, origin, "
+    "file_lock"
 )
 _OF_G = ", ".join(f"g.{column}" for column in _GENERATION_COLUMNS.split(", "))
 _SELECT_GENERATION = f"SELECT {_GENERATION_COLUMNS} FROM generations"
@@ -33,7 +34,9 @@ class GenerationUnknownError(LookupFailedError):
 def add_generation(
     connection: sqlite3.Connection, new: NewGeneration, lock: Lock, *, current: bool = True
 ) -> Generation:
-    """Store the lock, number it as the next generation and make that current, unless ``current`` is false."""
+    """Store the lock, number it as the next generation and make that current, unless ``current`` is false or the lock
+    is that of a lock file."""
+    current = current and new.origin != "file"
     digest = put_lock(connection, lock)
     row = connection.execute(
         "SELECT coalesce(max(number), 0) AS last FROM generations WHERE definition_digest = ? AND platform = ?",
@@ -49,11 +52,13 @@ def add_generation(
         as_of=new.as_of,
         base_digest=new.base_digest,
         steps_digest=new.steps_digest,
+        origin=new.origin,
+        file_lock=new.file_lock,
     )
     if current:
         _clear_current(connection, new.definition_digest, new.platform)
     connection.execute(
-        f"INSERT INTO generations ({_GENERATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO generations ({_GENERATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             generation.definition_digest,
             generation.platform,
@@ -64,6 +69,8 @@ def add_generation(
             generation.as_of,
             generation.base_digest,
             generation.steps_digest,
+            generation.origin,
+            generation.file_lock,
         ),
     )
     return generation
@@ -126,11 +133,14 @@ def roll_back(
     """
     before = find_current_generation(connection, definition_digest, platform)
     rows = connection.execute(
-        "SELECT number FROM generations WHERE definition_digest = ? AND platform = ? ORDER BY number",
+        "SELECT number, origin FROM generations WHERE definition_digest = ? AND platform = ? ORDER BY number",
         (definition_digest, platform),
     ).fetchall()
     numbers = [int(row["number"]) for row in rows]
-    target = number if number is not None else max((n for n in numbers if before and n < before.number), default=None)
+    earlier = [
+        int(row["number"]) for row in rows if row["origin"] != "file" and before and row["number"] < before.number
+    ]
+    target = number if number is not None else max(earlier, default=None)
     if before is None or target not in numbers:
         raise _rollback_error(platform, numbers, before, number)
     assert target is not None  # it is one of the numbers
@@ -171,6 +181,19 @@ def find_current_generation(connection: sqlite3.Connection, definition_digest: s
     row = connection.execute(
         f"{_SELECT_GENERATION} WHERE definition_digest = ? AND platform = ? AND current = 1",
         (definition_digest, platform),
+    ).fetchone()
+    return _decode_generation(row) if row else None
+
+
+def find_generation_of_lock(
+    connection: sqlite3.Connection, definition_digest: str, platform: str, lock_digest: str
+) -> Generation | None:
+    """Return the generation with the lock that a lock file states, the current one if several have it, else the
+    latest."""
+    row = connection.execute(
+        f"{_SELECT_GENERATION} WHERE definition_digest = ? AND platform = ? AND (lock_digest = ? OR file_lock = ?) "
+        "ORDER BY current DESC, number DESC LIMIT 1",
+        (definition_digest, platform, lock_digest, lock_digest),
     ).fetchone()
     return _decode_generation(row) if row else None
 
@@ -227,6 +250,7 @@ class GenerationTable(Queries):
 
     find_current = Read(find_current_generation)
     find = Read(find_generation)
+    find_of_lock = Read(find_generation_of_lock)
     find_last_of_path = Read(find_last_of_path)
     find_of_earlier_version = Read(find_of_earlier_version)
     list_by_definition = Read(list_generations)
