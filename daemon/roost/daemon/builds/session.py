@@ -42,6 +42,7 @@ from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
 from roost.daemon.projects.errors import ProjectBuildError
+from roost.daemon.projects.install import ProjectBuild
 from roost.daemon.projects.layer import add_project
 from roost.model.definition import ProjectSource
 from roost.model.errors import BuildCancelledError, CodedError, LookupFailedError
@@ -311,7 +312,13 @@ class BuildSession:
     async def _install_project(self, base: PrefixRequest, project: ProjectSource) -> PrefixResult:
         """Return the prefix of the layer of ``project`` on the lock of ``base``, which is recorded. The guards of
         launch plans include the build files, so none starts a command in the layer of earlier ones."""
-        layer = msgspec.structs.replace(base, lock=add_project(base.lock, project), generation=None)
+        resolved, environ = self._job.resolved, self._job.selector.environ
+        build = ProjectBuild(
+            lines=resolved.definition.pip.requirements, index=resolved.defaults.index, variables=environ
+        )
+        layer = msgspec.structs.replace(
+            base, lock=add_project(base.lock, project), generation=None, project_build=build
+        )
         try:
             prefix = await self._parts.prefixes.ensure(layer, self._publish)
         except ProjectBuildError as error:

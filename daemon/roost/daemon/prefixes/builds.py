@@ -23,6 +23,7 @@ from roost.daemon.locks.missing_packages import explain_missing_package
 from roost.daemon.prefixes.bytecode_digests import drop_damaged
 from roost.daemon.prefixes.fill import fill_prefix
 from roost.daemon.prefixes.seal import renew_stamps
+from roost.daemon.projects.install import ProjectBuild
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Artifact, NewGeneration
@@ -42,6 +43,8 @@ class PrefixRequest(msgspec.Struct, frozen=True, kw_only=True):
     """By origin, for channels and indexes."""
     environ: Mapping[str, str] = {}
     """Values for variables that the lock's URLs name."""
+    project_build: ProjectBuild = ProjectBuild()
+    """How the project is built, if the lock is that of a project layer."""
 
 
 class PrefixResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +141,9 @@ class PrefixBuilds:
             lock = substitute(request.lock, request.environ)
             credentials = {**request.credentials, **map_masked_urls(request.lock, lock)}
             try:
-                result, names = await fill_prefix(self._engines, lock, prefix, progress, credentials)
+                result, names = await fill_prefix(
+                    self._engines, lock, prefix, progress, credentials, request.project_build
+                )
             except CodedError as error:
                 if request.generation is not None:  # solved just now: the index is wrong, the lock is not too old
                     raise

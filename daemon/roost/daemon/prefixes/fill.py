@@ -18,7 +18,7 @@ from roost.daemon.jobs.progress import Progress
 from roost.daemon.prefixes.bytecode_digests import load_prefix_digests
 from roost.daemon.prefixes.seal import seal_prefix
 from roost.daemon.prefixes.wheel_code import list_wheel_code
-from roost.daemon.projects.install import install_project
+from roost.daemon.projects.install import ProjectBuild, install_project
 from roost.daemon.projects.layer import split_project
 from roost.model.locks.lock import HostPython, Lock
 from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
@@ -30,14 +30,19 @@ _CLOCK_NS = 2 * 10**9
 
 
 async def fill_prefix(
-    engines: Engines, lock: Lock, prefix: str, progress: Progress, credentials: Mapping[str, str]
+    engines: Engines,
+    lock: Lock,
+    prefix: str,
+    progress: Progress,
+    credentials: Mapping[str, str],
+    build: ProjectBuild | None = None,
 ) -> tuple[FillResult, list[str]]:
     """Link, install and compile everything in ``lock`` below ``prefix``, then compute its activation and seal it.
 
     In background work, code of packages that has not run here is refused before anything of it runs; otherwise all that
     has run is recorded at the end. ``credentials`` are by origin; they include the URLs with the values of variables by
-    those with the names. Returns also the names of packages whose files in the caches had been modified, and so in
-    every prefix that shares them.
+    those with the names. ``build``: how the project is built, if ``lock`` is that of a project layer. Returns also the
+    names of packages whose files in the caches had been modified, and so in every prefix that shares them.
     Raises the errors of the engines.
     """
     modified: list[str] = []
@@ -57,7 +62,7 @@ async def fill_prefix(
             wheels, prefix=prefix, python_path=python, progress=progress, credentials=credentials
         )
     if project is not None:
-        await install_project(engines, project, prefix, python, progress, credentials)
+        await install_project(engines, project, build or ProjectBuild(), prefix, python, progress, credentials)
     code = await asyncio.to_thread(list_wheel_code, prefix, lock.wheels)
     await engines.known_code.require(code)
     bytecode: dict[str, str] = {}

@@ -43,6 +43,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the prefix that was built instead."""
     protected_again: bool = False
     """Whether only modes of folders differed, and were set again."""
+    retired: bool = False
+    """Whether no command uses it any more, and the next one that needs it builds it again: a project layer."""
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +130,7 @@ async def _report(prefixes: PrefixBuilds, checked: _Checked, *, repair: bool) ->
         count=len(changes),
         replaced_by=replacement,
         protected_again=protected_again,
+        retired=repair and not protected_again and replacement is None,
     )
 
 
@@ -146,9 +149,12 @@ async def _repair_caches(engines: Engines, locks: Iterable[Lock]) -> list[str]:
     return sorted(names)
 
 
-async def _replace_prefix(prefixes: PrefixBuilds, checked: _Checked) -> str:
-    """Retire a prefix and build it again; return the new path."""
+async def _replace_prefix(prefixes: PrefixBuilds, checked: _Checked) -> str | None:
+    """Retire a prefix and build it again; return the new path. A project layer is built again when somebody needs it:
+    its build files may have changed since, and its backend runs in builds only."""
     await prefixes.retire(checked.artifact, checked.lock, checked.found.summary)
+    if checked.lock.layer is not None:
+        return None
     request = PrefixRequest(lock=checked.lock, build_id=new_id("b"), generation=None)
     result = await prefixes.ensure(request, lambda _message: None)
     return result.artifact.path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 from roost.daemon.background.code import CodeNotAllowedError
 from roost.model.errors import BuildCancelledError, BuildError, CodedError, StoreFullError
@@ -16,6 +17,13 @@ class ProjectBuildError(BuildError):
     """The project itself can't be installed. Its dependencies are ready."""
 
     code = "project-build-failed"
+
+
+class ProjectChangedError(BuildError):
+    """The build files of a project are others than those that its layer is for."""
+
+    code = "project-changed"
+    retryable: ClassVar[bool] = True
 
 
 def explain_project_failure(error: CodedError, project: Wheel) -> CodedError:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from roost.model.canonical.form import digest_bytes
 from roost.model.definition import ProjectSource
 from roost.model.documents.toml_text import TomlText
-from roost.model.readers.source import BUILD_FILES, ReadContext
+from roost.model.readers.source import BUILD_FILES, FileAccess, ReadContext, decode_text
 from roost.model.syntax.pip_lines import normalise_name
 
 _MORE_FILES = ("MANIFEST.in", "hatch_build.py")
@@ -48,7 +48,7 @@ def find_project(reading: ReadContext, toml: TomlText, *, only_explicit: bool = 
             reading.warn("project-unnamed", message, location)
         return None
     folder = posixpath.dirname(reading.path)
-    digest = _digest_build_files(reading, toml, folder)
+    digest = _record_build_files(reading, toml, folder)
     version = toml.table("project").get("version")
     return ProjectSource(
         name=normalise_name(name.strip()),
@@ -66,16 +66,43 @@ def _read_flag(toml: TomlText, *keys: str) -> bool | None:
     return value
 
 
-def _digest_build_files(reading: ReadContext, toml: TomlText, folder: str) -> str:
-    content = hashlib.sha256(b"roost project 1\n")
-    for name in dict.fromkeys([*BUILD_FILES, *_MORE_FILES, *_list_backend_modules(toml)]):
+def compute_project_digest(files: FileAccess, folder: str) -> str:
+    """Return the digest of the build files in ``folder`` as they are now; ``ProjectSource.digest`` is what it was when
+    the definition was read.
+
+    Raises: OSError if a file can't be read, InvalidDefinitionError if the ``pyproject.toml`` is not valid.
+    """
+    path = posixpath.join(folder, "pyproject.toml")
+    toml = TomlText(decode_text(files.read(path), path), path)
+
+    def read(name: str) -> bytes | None:
+        path = posixpath.join(folder, name)
+        return files.read(path) if files.exists(path) and not files.is_folder(path) else None
+
+    return _digest_build_files(read, toml)
+
+
+def _record_build_files(reading: ReadContext, toml: TomlText, folder: str) -> str:
+    """Return the digest of the build files, which are inputs of the reading: the missing ones, too."""
+
+    def read(name: str) -> bytes | None:
         path = reading.files.resolve(posixpath.join(folder, name))
         if not reading.files.covers(path):
-            continue
+            return None
         if reading.files.exists(path) and not reading.files.is_folder(path):
-            content.update(f"{name!r} {digest_bytes(reading.load_file(path, None))}\n".encode())
-        else:
-            reading.record_input(path, None)
+            return reading.load_file(path, None)
+        reading.record_input(path, None)
+        return None
+
+    return _digest_build_files(read, toml)
+
+
+def _digest_build_files(read: Callable[[str], bytes | None], toml: TomlText) -> str:
+    content = hashlib.sha256(b"roost project 1\n")
+    for name in dict.fromkeys([*BUILD_FILES, *_MORE_FILES, *_list_backend_modules(toml)]):
+        data = read(name)
+        if data is not None:
+            content.update(f"{name!r} {digest_bytes(data)}\n".encode())
     return "sha256:" + content.hexdigest()
 
 

@@ -135,6 +135,8 @@ def _print_findings(context: Context, answer: Json) -> None:
             context.print(f"  {each['path']}: {_CHANGES.get(each['change'], each['change'])}")
         if finding["replaced_by"]:
             context.print(f"  rebuilt at {finding['replaced_by']}")
+        if finding.get("retired"):
+            context.print("  not used any more; the next command that needs it installs the project again")
         if finding["protected_again"]:
             context.print("  read-only again")
     for name in answer["packages"]:

@@ -202,7 +202,8 @@ class PipEngine:
             python = await asyncio.to_thread(_write_siteless, folder, prefix, python_path)
             # First from the cache alone: an index that sends no caching headers would be asked each time.
             # Only the build requirements of an editable folder are looked up in an index now.
-            arguments = _install_arguments(python, pylock, index)
+            arguments = _install_arguments(python, pylock)
+            arguments += ["--default-index", index] if index else []
             outcome = await self._process.run([*arguments, "--offline"], folder, secrets=secrets)
             if outcome.status != 0 and (stored := await self._wheel_files(secrets).find_fetched(wheels)):
                 # What uv's cache lacks may be here as files: those of a bundle, or of an image.
@@ -228,31 +229,30 @@ class PipEngine:
         return modified
 
     async def install_project(
-        self,
-        project: Wheel,
-        *,
-        prefix: str,
-        python_path: str,
-        progress: Progress | None = None,
-        credentials: Mapping[str, str] | None = None,
+        self, project: Wheel, request: PipLockRequest, *, prefix: str, progress: Progress | None = None
     ) -> None:
         """Install the project in the folder of ``project``, an editable wheel, on top of what ``prefix`` has.
 
-        Its backend runs, whatever was built of it before: uv would take a project for unchanged whose build files it
-        does not know. Raises as :meth:`install`, and WheelBuildError.
+        Its build gets what it needs under the conditions of ``request``, whose Python is that of ``prefix``. Its
+        backend runs, whatever was built of it before: of the build files uv knows some only.
+
+        Raises as :meth:`lock`, and CodeNotAllowedError in background work, if it has not been built here as it is.
         """
         progress = progress or Silent()
         code = await asyncio.to_thread(list_editable_code, [project])
         await self._known_code.require(code)
-        index, own = _split_index(self._config.index_url)
-        secrets = Secrets({**own, **(credentials or {})})
+        request = self._resolve_index(request)
         async with self._process.temporary_folder() as folder:
+            process = self._choose_process(request, folder)
+            session = PipLockSession(process, self._store, folder, request, progress, self._known_code)
+            build = await session.prepare_build()
             pylock = os.path.join(folder, "pylock.toml")
             await asyncio.to_thread(self._write_pylock, pylock, [project], {})
-            arguments = _install_arguments(python_path, pylock, index)
-            arguments += ["--refresh-package", project.name, "--reinstall-package", project.name]
-            lock = self._build_requirements_lock(python_path, index, secrets, folder, progress)
-            outcome = await self._install_editables(arguments, folder, secrets, lock, progress.log)
+            arguments = _install_arguments(request.python.executable or "", pylock)
+            arguments += [*build.options, "--refresh-package", project.name, "--reinstall-package", project.name]
+            outcome = await self._install_editables(
+                arguments, folder, build.secrets, build.lock, progress.log, process=process
+            )
         if outcome.status != 0:
             raise translate_failure(outcome.stderr, outcome.status, "installing")
         await asyncio.to_thread(check_complete, prefix, [project])
@@ -276,12 +276,14 @@ class PipEngine:
         lock: LockRequirements,
         on_line: Callable[[str], None],
         on_frame: Callable[[str], None] | None = None,
+        *,
+        process: UvProcess | None = None,
     ) -> ProcessResult:
         """Run uv until it has all build requirements of the editable folders, each locked before uv fetches it."""
         requirements = BuildRequirements(lock, self._store, folder, self._known_code)
         while True:
             checked = await asyncio.to_thread(requirements.options, "--require-build-hashes")
-            outcome = await self._process.run(
+            outcome = await (process or self._process).run(
                 [*arguments, *checked[1:]],
                 folder,
                 secrets=secrets,
@@ -391,11 +393,10 @@ class PipEngine:
             raise translate_failure(outcome.stderr, outcome.status, doing)
 
 
-def _install_arguments(python: str, pylock: str, index: str | None) -> list[str]:
+def _install_arguments(python: str, pylock: str) -> list[str]:
     """Return the arguments with which uv installs what is in ``pylock`` for ``python``, and nothing else."""
     arguments = ["pip", "install", "--python", python, "--no-deps", "--link-mode", "hardlink"]
     arguments += ["--break-system-packages", "--preview-features", "pylock", "-r", pylock]
-    arguments += ["--default-index", index] if index else []
     return [*arguments, "--require-build-hashes", "--preview-features", "build-dependency-hashes"]
 
 

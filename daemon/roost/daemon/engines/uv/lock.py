@@ -24,7 +24,11 @@ from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
 from roost.daemon.engines.uv.requirements import RequirementsTranslator, UvInputs, path_url, select_build_options
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
-from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements
+from roost.daemon.engines.uv.sources.build_requirements import (
+    BuildContext,
+    BuildRequirements,
+    list_index_options,
+)
 from roost.daemon.engines.uv.sources.builds import (
     WheelBuilder,
     build_needed,
@@ -229,15 +233,8 @@ class PipLockSession:
     async def _open_builder(self) -> WheelBuilder:
         """Return the builder of this request; conda's Python is replaced by one of this machine with the same minor."""
         if self._builder is None:
-            inputs, python = self._inputs, await self._find_build_python()
+            python = await self._find_build_python()
             minor = ".".join(python.version.split(".")[:2])
-            # The indexes of build requirements; their credentials are in the netrc file.
-            index = inputs.index_url or self._request.index
-            options = ["--default-index", index] if index else []
-            more = [*inputs.choices.indexes, *inputs.extra_index_urls]
-            options += [part for url in more for part in ("--index", url)]
-            options += [part for location in inputs.find_links for part in ("--find-links", location)]
-            options += ["--no-index"] if inputs.no_index else []
             self._builder = WheelBuilder(
                 self._process,
                 self._store,
@@ -246,10 +243,21 @@ class PipLockSession:
                 self._known_code,
                 interpreter=python.executable or "",
                 target=f"{minor} {split_platform(self._request.platform)[0]}",
-                index_options=[*options, "--index-strategy", "unsafe-best-match"],
+                index_options=list_index_options(self._inputs, self._request.index),
                 progress=self._progress,
             )
         return self._builder
+
+    async def prepare_build(self) -> BuildContext:
+        """Return with what a project is built that is no line of this request: by its options, which are resolved."""
+        self._items = select_build_options(flatten_items(self._request.items))
+        self._inputs = self._translate_lines(self._items, with_placeholders=True)
+        self._secrets = self._secrets.with_more(self._inputs.credentials)
+        self._links = LinkPlaces(self._fetcher(), self._folder)
+        await self._links.examine(self._inputs.find_links)
+        self._inputs.find_links = self._links.select(self._inputs.find_links)
+        options = [*list_index_options(self._inputs, self._request.index), *self._inputs.options()]
+        return BuildContext(self._lock_build_requirements, options, self._secrets)
 
     async def _find_build_python(self) -> PythonFacts:
         """Return the Python that runs builds: one of this machine, of the request's minor version."""

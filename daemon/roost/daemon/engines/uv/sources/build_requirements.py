@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from roost.daemon.background.code import KnownCode
 from roost.daemon.engines.uv.errors import WheelBuildError
+from roost.daemon.engines.uv.requirements import UvInputs
+from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.sources.code import requirements_code
 from roost.daemon.engines.uv.wheels import WheelStore
 from roost.model.locks.lock import BuildRequirement, Wheel
@@ -19,9 +22,30 @@ from roost.model.locks.lock import BuildRequirement, Wheel
 LockRequirements = Callable[[Sequence[str]], Awaitable[Sequence[Wheel]]]
 """Locks requirements for builds, and returns the wheels of all that they need."""
 
+
+class BuildContext(NamedTuple):
+    """With what a build runs: what locks its requirements, uv's options for their indexes, and the secrets of these."""
+
+    lock: LockRequirements
+    options: Sequence[str]
+    secrets: Secrets
+
+
 _NEEDED = re.compile(r"No solution found when resolving: (`.+`)\s*$", re.MULTILINE)
 _UNCHECKED = "Hash-checking is required"
 _QUIET = ("Hash-checking is required", "No solution found when resolving: `", "Failed to resolve requirements from")
+
+
+def list_index_options(inputs: UvInputs, default: str | None) -> list[str]:
+    """Return uv's options for the indexes of what builds need; their credentials are in the netrc file. ``default`` is
+    the index if the lines name none."""
+    index = inputs.index_url or default
+    options = ["--default-index", index] if index else []
+    more = [*inputs.choices.indexes, *inputs.extra_index_urls]
+    options += [part for url in more for part in ("--index", url)]
+    options += [part for location in inputs.find_links for part in ("--find-links", location)]
+    options += ["--no-index"] if inputs.no_index else []
+    return [*options, "--index-strategy", "unsafe-best-match"]
 
 
 def find_build_requirements(stderr: str) -> tuple[str, ...]:
