@@ -12,7 +12,9 @@ from pathlib import Path
 
 from roost.store.disk.file_ops import remove_tree
 
-BIN = Path(__file__).parents[2] / "client" / "bin"
+REPOSITORY = Path(__file__).parents[2]
+BIN = REPOSITORY / "client" / "bin"
+SOURCES = ("client", "daemon", "store")
 
 
 class Started(subprocess.Popen):
@@ -38,6 +40,12 @@ class Installed:
             text = (BIN / name).read_text().replace("#!python", f"#!{sys.executable}", 1)
             (self.bin / name).write_text(text)
             (self.bin / name).chmod(0o755)
+        # Where pip puts the packages: the launcher starts an interpreter that reads no .pth files.
+        library = self.base / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages" / "roost"
+        library.mkdir(parents=True)
+        for package in (path for source in SOURCES for path in (REPOSITORY / source / "roost").iterdir()):
+            if package.name != "__pycache__":
+                (library / package.name).symlink_to(package)
         (self.work / "requirements.txt").write_text("# nothing\n")
         self.environ = {
             "PATH": f"{self.bin}:{os.environ['PATH']}",

@@ -1,5 +1,5 @@
-"""What each request tells of the world that its command was called in: proxies, certificates, agents, Docker's address,
-PATH. Imported where each import counts.
+"""What requests tell of the world that their command was called in: proxies, certificates, agents, Docker's address,
+PATH, the terminal. Imported where each import counts.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from _json import encode_basestring_ascii
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing itself costs as much as the request does
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 HEADER = "Roost-Caller"
 NAMES = (
@@ -34,6 +35,25 @@ def caller_header() -> str:
     found = [(name, os.environ[name]) for name in NAMES if os.environ.get(name)]
     found = [(name, os.path.abspath(value) if name in _PATHS else value) for name, value in found]
     return "{" + ",".join(f'"{name}":{encode_basestring_ascii(value)}' for name, value in found) + "}"
+
+
+def current_terminal() -> dict[str, Any] | None:
+    """Return ``wire.Terminal`` as JSON; ``None`` unless all standard streams are a terminal and this process is in its
+    foreground."""
+    try:
+        if not (os.isatty(0) and os.isatty(1) and os.isatty(2)) or _in_background():
+            return None
+        size = os.get_terminal_size(0)
+    except OSError:
+        return None
+    return {"kind": os.environ.get("TERM", "xterm"), "rows": size.lines, "columns": size.columns}
+
+
+def _in_background() -> bool:
+    try:
+        return os.tcgetpgrp(0) != os.getpgrp()
+    except OSError:  # not this process's controlling terminal, which has no background therefore
+        return False
 
 
 def find_word_values(words: Sequence[str], secrets: Mapping[str, str] = {}) -> dict[str, str]:

@@ -37,25 +37,6 @@ class AttachRefusedError(Exception):
         self.data = data
 
 
-def current_terminal() -> dict[str, Any] | None:
-    """Return ``wire.Terminal`` as JSON; ``None`` unless all standard streams are a terminal and this process is in its
-    foreground."""
-    try:
-        if not (os.isatty(0) and os.isatty(1) and os.isatty(2)) or _in_background():
-            return None
-        size = os.get_terminal_size(0)
-    except OSError:
-        return None
-    return {"kind": os.environ.get("TERM", "xterm"), "rows": size.lines, "columns": size.columns}
-
-
-def _in_background() -> bool:
-    try:
-        return os.tcgetpgrp(0) != os.getpgrp()
-    except OSError:  # not this process's controlling terminal, which has no background therefore
-        return False
-
-
 def attach(path: str, run_id: str, *, at_terminal: bool) -> int:
     """Connect this process's standard streams to run ``run_id`` until it ends, and return its exit status.
 

@@ -10,7 +10,6 @@ import os
 import sys
 
 from roost.client import paths
-from roost.client.launch import activate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing itself costs as much as the request does
@@ -30,9 +29,12 @@ def attempt_exec(arguments: Sequence[str]) -> None:
     if request is None:
         return
     try:
-        answer = _request_launch(*request)
+        connection = _request_launch(*request)
     except FileNotFoundError:  # the working folder no longer exists; the command line reports it
         return
+    from roost.client.launch import activate  # noqa: F401  # while the daemon works
+
+    answer = read_object(connection)
     launch = answer.get("launch") if answer else None
     if launch:
         _become_command(launch, request[2])
@@ -40,6 +42,8 @@ def attempt_exec(arguments: Sequence[str]) -> None:
 
 def _become_command(launch: dict[str, Any], command: Sequence[str]) -> None:
     """Replace this process, or exit with a shell's status. Return if the prefix was removed meanwhile."""
+    from roost.client.launch import activate
+
     try:
         activate.hold_lease(launch["lease"])
         environ = activate.activated_environment(launch, os.environ)
@@ -67,42 +71,59 @@ def _parse_exec(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]] | No
     return (field, value, rest) if rest and rest[0] else None
 
 
-def _request_launch(field: str, value: str, command: Sequence[str]) -> dict[str, Any] | None:
-    """Return the ``wire.ExecResponse`` as JSON. Raises: FileNotFoundError if there is no working folder."""
-    import _json
-    import _socket
+def _request_launch(field: str, value: str, command: Sequence[str]) -> socket | None:
+    """Send the request for a ``wire.ExecResponse``. Raises: FileNotFoundError if there is no working folder."""
+    from _json import encode_basestring_ascii as quote
 
-    quote = _json.encode_basestring_ascii
     selector = f'"cwd":{quote(os.getcwd())},"command":[{",".join(map(quote, command))}]'
     if field:
         selector += f',"{field}":{quote(value)}'
-    reply = post(_socket.socket, "/v1/exec", ('{"what":{' + selector + "}}").encode())
-    return decode_object(_json.make_scanner, reply) if reply else None
+    return send("POST", "/v1/exec", '{"what":{' + selector + "}}")
 
 
-def post(
-    make_socket: Callable[[int, int], socket], target: str, body: bytes, *, more_headers: str = ""
-) -> bytes | None:
-    """Return the body of the answer to a POST; ``None`` if the daemon is away or its status is not 200.
+def send(method: str, target: str, body: str, *, more_headers: str = "", report_to: str = "") -> socket | None:
+    """Send a request with JSON in ASCII, and return the connection that the answer comes over; ``None`` if the daemon
+    is away.
 
     The caller's variables are left out, unless they are in ``more_headers``: what is ready needs none of them.
+    ``report_to``: the socket of a daemon that need not get it. While too many wait to connect to it, it is as if away;
+    other requests wait for their turn.
     """
+    import _socket
+
     head = (
-        f"POST {target} HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {PROTOCOL}\r\nConnection: close\r\n{more_headers}"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"{method} {target} HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {PROTOCOL}\r\nConnection: close\r\n"
+        f"{more_headers}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    connection = make_socket(1, 1)  # AF_UNIX, SOCK_STREAM: the same numbers on Linux and macOS
+    connection = _socket.socket(1, 1)  # AF_UNIX, SOCK_STREAM: the same numbers on Linux and macOS
     try:
-        connection.connect(paths.socket_path())
-        if paths.foreign_owner(connection) is not None:  # the command line says so
-            return None
+        if report_to:
+            connection.settimeout(SILENCE_SECONDS)
+        connection.connect(report_to or paths.socket_path())
         connection.settimeout(SILENCE_SECONDS)
-        connection.sendall(head.encode() + body)
-        return _read_body(connection)
+        if paths.foreign_owner(connection) is None:  # else the command line says so
+            connection.sendall((head + body).encode())
+            return connection
+    except OSError:
+        pass
+    connection.close()
+    return None
+
+
+def read_object(connection: socket | None) -> dict[str, Any] | None:
+    """Return the JSON object that answers what was sent; ``None`` if there is no connection, or no such answer with
+    status 200."""
+    if connection is None:
+        return None
+    try:
+        reply = _read_body(connection)
     except OSError:
         return None
     finally:
         connection.close()
+    from _json import make_scanner
+
+    return decode_object(make_scanner, reply) if reply else None
 
 
 def _read_body(connection: socket) -> bytes | None:

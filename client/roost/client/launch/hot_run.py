@@ -11,13 +11,16 @@ import os
 import sys
 
 from roost.client import paths
-from roost.client.caller import HEADER, caller_header, find_word_values
-from roost.client.launch import attach, hot
+from roost.client.caller import HEADER, caller_header, current_terminal, find_word_values
+from roost.client.launch import hot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing itself costs as much as the request does
+    from _socket import socket
     from collections.abc import Sequence
     from typing import Any
+
+    from roost.client.launch.attach import AttachmentLostError, AttachRefusedError
 
 SELECTOR_FIELDS = {"-f": "file", "-e": "environment", "-n": "environment", "--image": "image"}
 
@@ -33,25 +36,21 @@ def attempt_run(arguments: Sequence[str]) -> int | None:
     field, value, target, command, quiet = request
     if find_word_values(command) or not _is_text(field, value, *command, os.environ.get("PYTHONPATH", "")):
         return None
-    terminal = attach.current_terminal() if target != "local" else None
+    terminal = current_terminal() if target != "local" else None
     try:
-        answer = _request_run(field, value, target, command, terminal)
+        connection = _request_run(field, value, target, command, terminal)
     except FileNotFoundError:  # the working folder no longer exists; the command line reports it
         return None
+    from roost.client.launch import supervise  # noqa: F401  # while the daemon works
+
+    answer = hot.read_object(connection)
     if not answer or not answer.get("run"):
         return None
     if not quiet:
         _print_notes(answer)
-    if not answer.get("attach"):
-        return _supervise(answer, command)
-    try:
-        return attach.attach(paths.socket_path(), answer["run"]["id"], at_terminal=terminal is not None)
-    except (attach.AttachmentLostError, attach.AttachRefusedError) as error:
-        return _failure_status(answer["run"]["id"], error)
-    except OSError as error:
-        from roost.client.terminal.console import lost_output_status
-
-        return lost_output_status(error, launching=True)
+    if answer.get("attach"):
+        return _attach(answer["run"]["id"], at_terminal=terminal is not None)
+    return _supervise(answer, command)
 
 
 def _is_text(*words: str) -> bool:
@@ -85,6 +84,19 @@ def _supervise(answer: dict[str, Any], command: Sequence[str]) -> int | None:
         return None
 
 
+def _attach(run_id: str, *, at_terminal: bool) -> int | None:
+    from roost.client.launch import attach
+
+    try:
+        return attach.attach(paths.socket_path(), run_id, at_terminal=at_terminal)
+    except (attach.AttachmentLostError, attach.AttachRefusedError) as error:
+        return _failure_status(run_id, error)
+    except OSError as error:
+        from roost.client.terminal.console import lost_output_status
+
+        return lost_output_status(error, launching=True)
+
+
 def _parse_run(arguments: Sequence[str]) -> tuple[str, str, str, Sequence[str], bool] | None:
     """Parse ``-q``, ``-t local`` or ``-t docker``, at most one option that selects an environment, and the command.
 
@@ -112,12 +124,10 @@ def _parse_run(arguments: Sequence[str]) -> tuple[str, str, str, Sequence[str], 
 
 def _request_run(
     field: str, value: str, target: str, command: Sequence[str], terminal: dict[str, Any] | None
-) -> dict[str, Any] | None:
-    """Return the ``wire.RunResponse`` as JSON. Raises: FileNotFoundError if there is no working folder."""
-    import _json
-    import _socket
+) -> socket | None:
+    """Send the request for a ``wire.RunResponse``. Raises: FileNotFoundError if there is no working folder."""
+    from _json import encode_basestring_ascii as quote
 
-    quote = _json.encode_basestring_ascii
     words = ",".join(map(quote, command))
     selector = f'"cwd":{quote(os.getcwd())},"command":[{words}]'
     if field:
@@ -129,8 +139,7 @@ def _request_run(
         size = f'"rows":{terminal["rows"]},"columns":{terminal["columns"]}'
         body += f',"terminal":{{"kind":{quote(terminal["kind"])},{size}}}'
     header = f"{HEADER}: {caller_header()}\r\n"  # the container is created in the caller's engine
-    reply = hot.post(_socket.socket, "/v1/runs", f"{{{body}}}".encode(), more_headers=header)
-    return hot.decode_object(_json.make_scanner, reply) if reply else None
+    return hot.send("POST", "/v1/runs", f"{{{body}}}", more_headers=header)
 
 
 def _print_notes(answer: dict[str, Any]) -> None:
@@ -153,7 +162,7 @@ def _print_notes(answer: dict[str, Any]) -> None:
     console.note_warnings(answer.get("warnings", []))
 
 
-def _failure_status(run_id: str, error: attach.AttachmentLostError | attach.AttachRefusedError) -> int | None:
+def _failure_status(run_id: str, error: AttachmentLostError | AttachRefusedError) -> int | None:
     """Report a failure and return its exit status; ``None`` if the image was removed, so that planning again helps."""
     from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError
     from roost.client.launch.attach_failure import resolve_attach_failure

@@ -17,7 +17,6 @@ import os
 import sys
 import time
 
-from roost.client import paths
 from roost.client.launch import activate, hot
 
 TYPE_CHECKING = False
@@ -41,6 +40,8 @@ class Supervisor:
         """Of the command while it runs; 0 before and after, so that no other process of that number is signalled."""
         self._early_signals: list[int] = []
         self._terminal_signals: tuple[int, ...] = ()
+        self._began: socket | None = None
+        """The connection over which the start was reported."""
 
     def run(self, output: IO[bytes] | None = None) -> int:
         """Run the command to its end and return its status as a shell reports it.
@@ -52,8 +53,6 @@ class Supervisor:
         lease = activate.hold_lease(self._spec["launch"]["lease"])
         # Not synced: no process outlives a power loss.
         _replace_file(os.path.join(self._folder, "pid"), f"{os.getpid()} {_start_ticks()}", durably=False)
-        # The daemon writes this while the command starts. If the end is recorded first, it has the start as well.
-        began = self._send_report(f'{{"state":"running","pid":{os.getpid()}}}')
         started = _current_time()
         os.set_inheritable(lock, True)
         try:
@@ -68,7 +67,7 @@ class Supervisor:
         ended = self._send_report(_end_report(status))
         if ended is None and output is None:
             _replace_file(path, end, durably=True)
-        for connection in (began, ended):
+        for connection in (self._began, ended):
             if connection is not None:
                 connection.close()
         os.close(lock)
@@ -121,6 +120,8 @@ class Supervisor:
             return error.status
         for number in self._early_signals:
             os.kill(self._pid, number)
+        # Nobody waits for the answer. If the end is recorded first, it has the start as well.
+        self._began = self._send_report(f'{{"state":"running","pid":{os.getpid()}}}')
         pid = self._pid
         if hasattr(os, "waitid"):  # its number is its own until it is reaped below
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -161,23 +162,7 @@ class Supervisor:
 
     def _send_report(self, body: str) -> socket | None:
         """Send the run's state; return the connection that the answer comes over, ``None`` if the daemon is away."""
-        import _socket
-
-        head = (
-            f"PATCH /v1/runs/{self._spec['run_id']} HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {hot.PROTOCOL}\r\n"
-            f"Connection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        connection = _socket.socket(1, 1)  # AF_UNIX, SOCK_STREAM
-        try:
-            connection.settimeout(hot.SILENCE_SECONDS)
-            connection.connect(self._spec["socket"])
-            if paths.foreign_owner(connection) is None:
-                connection.sendall((head + body).encode())
-                return connection
-        except OSError:
-            pass
-        connection.close()
-        return None
+        return hot.send("PATCH", f"/v1/runs/{self._spec['run_id']}", body, report_to=self._spec["socket"])
 
 
 def _end_report(status: int) -> str:

@@ -162,6 +162,8 @@ class ProcessRuns:
         observation = await asyncio.to_thread(read_outcome, self._records.folder(run_id))
         if observation.state == "running":
             self._orphans.add(run_id)
+            if run.state != "running":
+                await self._records.mark_running(run_id)  # its supervisor ended before it could report that
         else:
             await self._end(run_id, observation)
 

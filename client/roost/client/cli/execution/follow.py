@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from roost.client.caller import current_terminal
 from roost.client.cli.context import Context
 from roost.client.cli.selector import replace_undecodable
 from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, client_error
@@ -26,9 +27,7 @@ def prefix_gone_error() -> ClientError:
 
 def terminal_field() -> Json:
     """Return the field ``terminal`` of a request for a run in a container, if this process has a terminal."""
-    from roost.client.launch import attach
-
-    terminal = attach.current_terminal()
+    terminal = current_terminal()
     return {"terminal": terminal} if terminal else {}
 
 
