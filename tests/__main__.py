@@ -25,9 +25,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support import kept_bytecode
 
 REPOSITORY = Path(__file__).parents[1]
 FAILED = 1
@@ -56,7 +58,8 @@ class Tier:
 
 def pytest(*arguments: str, workers: str = "auto") -> tuple[str, ...]:
     """The command that runs tests on all processors."""
-    return (sys.executable, "-m", "pytest", "-q", "-n", workers, "--durations=10", *arguments)
+    words = ("-p", kept_bytecode.__name__, "-n", workers, "--durations=10")
+    return (sys.executable, "-m", "pytest", "-q", *words, *arguments)
 
 
 def tiers(more: Sequence[str]) -> dict[str, Tier]:
@@ -195,8 +198,19 @@ def main(arguments: Sequence[str]) -> int:
         print(f"There is no tier {unknown[0]!r}. The tiers: {', '.join(known)}.", file=sys.stderr)
         return 2
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    with tempfile.TemporaryDirectory(prefix=".bytecode-", dir=REPOSITORY) as bytecode:
+        os.chmod(bytecode, 0o755)  # another account reads it, too
+        os.environ[kept_bytecode.FOLDER] = bytecode
+        report, failed = run_tiers(names, known)
+    print("=== tiers", *report, sep="\n", flush=True)
+    return int(failed)
+
+
+def run_tiers(names: Sequence[str], known: Mapping[str, Tier]) -> tuple[list[str], bool]:
+    """Run the tiers ``names``; return the lines of the report, and whether any failed."""
     preparing = subprocess.Popen([sys.executable, "-m", "tests.support.prepare", *names], cwd=REPOSITORY)
-    report, failed = [], False
+    report: list[str] = []
+    failed = False
     for name in names:
         if name != "quick":
             failed |= preparing.wait() != 0
@@ -212,8 +226,7 @@ def main(arguments: Sequence[str]) -> int:
         report.append(f"{name:8} {result} in {seconds:.0f} s (budget {known[name].seconds} s{over})")
         report += [f"{'':8} only at the second go: {test}" for test in unsteady]
     preparing.wait()
-    print("=== tiers", *report, sep="\n", flush=True)
-    return int(failed)
+    return report, failed
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Make what several tests need and takes long to make, before they ask: ``python -m tests.support.prepare [TIER…]``.
 
-Everything made here is kept in ``${XDG_CACHE_HOME:-~/.cache}/roost-tests`` under a lock, so a test that asks meanwhile
-waits for it, and one that asks later finds it. Nothing here fails a run: the test that needs the part says what is
-wrong.
+Everything made here but byte-code is kept in ``${XDG_CACHE_HOME:-~/.cache}/roost-tests`` under a lock, so a test that
+asks meanwhile waits for it, and one that asks later finds it. Nothing here fails a run: the test that needs the part
+says what is wrong.
 """
 
 from __future__ import annotations
@@ -34,10 +34,19 @@ def _azure() -> None:
     python_with_azureml()
 
 
+def _bytecode() -> None:
+    """Compile the tests before many workers do so at the same time."""
+    from tests.support import kept_bytecode
+
+    words = ["-p", kept_bytecode.__name__, "-p", "no:cacheprovider", "--collect-only", "-q"]
+    folders = ["tests/api", "tests/crash", "tests/e2e", "tests/images"]
+    subprocess.run([sys.executable, "-m", "pytest", *words, *folders], stdout=subprocess.DEVNULL, check=True)
+
+
 PARTS: dict[str, tuple[Callable[[], None], ...]] = {
     "quick": (),
-    "core": (_channel, _azure),
-    "images": (_channel, _images),
+    "core": (_bytecode, _channel, _azure),
+    "images": (_bytecode, _channel, _images),
 }
 
 
