@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.forked_commands import run_forked
 from tests.support.forked_daemons import fork_daemon
 from tests.support.prepared_interpreters import put_interpreters
 
@@ -22,6 +23,11 @@ from roost.store.disk.file_ops import remove_tree
 from roost.store.disk.lease_files import is_held_exclusively
 
 ROOST = os.path.join(sysconfig.get_path("scripts"), "roost")
+CLIENT = f"{ROOST}-client"
+LAUNCHED = (("exec",), ("run",), ("shell",))
+"""Commands that start another one."""
+SECONDS = 240
+"""How long a command may take."""
 STOP_SECONDS = 5
 """How long a test waits at its end for its daemon to follow a signal; a suspended one does not."""
 
@@ -64,18 +70,15 @@ class Roost:
         return path
 
     def run(self, *arguments: str, cwd: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run the command to its end."""
+        """Run the command to its end (see ``tests.support.forked_commands``)."""
         environ = {**self.environ, **options.pop("variables", {})}
         self.begin(arguments, environ)
-        done = subprocess.run(
-            [ROOST, *arguments],
-            cwd=cwd or self.folder,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            **options,
-        )
+        done = None
+        if not options and arguments[:1] not in LAUNCHED:
+            done = run_forked([CLIENT, *arguments], cwd or self.folder, environ, SECONDS)
+        if done is None:
+            options = {"capture_output": True, "text": True, "timeout": SECONDS, **options}
+            done = subprocess.run([ROOST, *arguments], cwd=cwd or self.folder, env=environ, **options)
         if arguments[:2] == ("daemon", "stop"):
             self.forks_daemon, self.has_stopped = self.forks_again, True
         return done
@@ -114,7 +117,7 @@ class Roost:
         if not self.forks_daemon or (arguments[:1] == ("daemon",) and arguments[:2] != ("daemon", "start")):
             return
         self.forks_daemon = False
-        starts_command = arguments[:1] in (("exec",), ("run",), ("shell",))
+        starts_command = arguments[:1] in LAUNCHED
         if arguments[:1] != ("daemon",) and not (self.has_stopped and starts_command):
             self.fork_daemon(environ)
 
