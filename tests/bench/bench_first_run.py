@@ -2,8 +2,8 @@
 
     python -m tests.bench.bench_first_run [--rounds 12] [--cold 5] [--conda 0] [--vs PYTHON] [--trace]
 
-A local index has twenty wheels of real code (modules of the standard library, 900 files) with compiled data beside them.
-Every round asks for another choice of eighteen of them, which no environment had before: `roost run` and
+A local index has twenty wheels of real code (900 modules of the standard library), some with data beside it. Every
+round asks for another choice of eighteen of them, which no environment had before: `roost run` and
 `uv run --isolated --with-requirements` choose the versions, make the environment and run a command that imports three
 of the packages. `--rounds` have everything in their caches (the daemon serves already); `--cold` begin with empty ones
 each time. `--conda`: rounds with the tests' channel, which uv has no part in. `--vs`: the interpreter of another

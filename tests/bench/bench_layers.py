@@ -21,12 +21,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.bench import measuring
+from tests.support.bytecode_prefix import complete_prefix
 from tests.support.images.layers import Place, extract, in_chroot, lock_of, place
 
 from roost.daemon.layers import writer
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, LayerContent
 from roost.daemon.layers.tar import LayerEntry, PackedLayer, pack_layer
-from roost.daemon.prefixes.bytecode import compile_prefix
 from roost.model.locks.lock import Lock
 
 SPECS = ["python=3.11", "numpy", "pandas", "scikit-learn", "scipy", "pip", "joblib"]
@@ -108,9 +108,7 @@ async def first_imports(folder: Path, there: Place, lock: Lock, content: LayerCo
         extract(content.layers, image)
         in_chroot(image, f"{PREFIX_IN_IMAGE}/bin/python", "-c", "pass")
         await there.conda.link(lock.conda, str(local))
-        await compile_prefix(
-            str(local), str(local / "bin/python"), lock, os.path.join(there.store.layout.packages, "bytecode")
-        )
+        await complete_prefix(local, lock, os.path.join(there.store.layout.packages, "bytecode"))
         as_new(local)
         for path in (image, local):
             subprocess.run(["sh", "-c", 'find "$0" -type f -exec cat {} + > /dev/null', str(path)], check=True)

@@ -22,12 +22,14 @@ from rattler import Client
 from rattler import install as rattler_install
 from rattler.networking import RetryMiddleware
 from tests.bench import measuring
+from tests.support.bytecode_prefix import complete_prefix
 
 from roost.daemon.engines.conda.activation import compute_activation
 from roost.daemon.engines.conda.channels import CondaConfig
 from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.engines.conda.native.records import to_records
-from roost.daemon.prefixes.bytecode import compile_prefix
+from roost.daemon.jobs.progress import Silent
+from roost.daemon.prefixes.bytecode import link_stored
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 
@@ -52,9 +54,8 @@ async def bench(folder: Path, pairs: int) -> None:
     cold = await timed(engine.link(packages, str(folder / "cold")))
     print(f"cold: fetch and link {len(packages)} packages: {cold:.2f} s")
     lock = Lock(platform="linux-64", provider=CondaPython(), conda=tuple(packages))
-    python = str(folder / "cold/bin/python")
-    compiling = await timed(compile_prefix(str(folder / "cold"), python, lock, bytecode))
-    print(f"cold: byte-code: {compiling:.2f} s")
+    compiling = await timed(complete_prefix(folder / "cold", lock, bytecode))
+    print(f"cold: byte-code, which comes later: {compiling:.2f} s")
     count = sum(len(files) for _, _, files in os.walk(folder / "cold"))
     theirs, ours, rest = [], [], []
     for number in range(pairs):
@@ -81,7 +82,7 @@ async def plain(packages: list[CondaPackage], prefix: Path, cache: str) -> None:
 
 
 async def after(prefix: Path, lock: Lock, bytecode: str) -> None:
-    await compile_prefix(str(prefix), str(prefix / "bin/python"), lock, bytecode)
+    await link_stored(str(prefix), str(prefix / "bin/python"), lock, bytecode, Silent())
     await compute_activation(str(prefix))
 
 

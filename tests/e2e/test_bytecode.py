@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.support.bytecode_prefix import complete_prefix
 from tests.support.conda_tools import close_workers, engine, lock_of, run, solve
 
-from roost.daemon.prefixes.bytecode import compile_prefix, link_or_copy, python_tag
+from roost.daemon.jobs.progress import Silent
+from roost.daemon.prefixes.bytecode import link_or_copy, link_stored, python_tag
 from roost.model.locks.lock import HostPython, Lock, Wheel
 
 SITE = "lib/python3.11/site-packages"
@@ -39,7 +41,11 @@ async def linked(short_folder: Path, channels_folder: Path, *names: str) -> tupl
 
 
 async def compiled(prefix: Path, lock: Lock, store: str) -> int:
-    return await compile_prefix(str(prefix), str(prefix / "bin/python"), lock, store)
+    """Link what is stored, as before a prefix is ready, and compile the rest, as after it."""
+    _, is_due = await link_stored(str(prefix), str(prefix / "bin/python"), lock, store, Silent())
+    count = await complete_prefix(prefix, lock, store)
+    assert is_due == (count > 0)
+    return count
 
 
 async def test_compiled_once_and_valid_in_every_prefix(short_folder: Path, channels_folder: Path) -> None:
@@ -69,7 +75,7 @@ async def test_what_does_not_compile_is_left_and_remembered(short_folder: Path, 
     assert not (first / SITE / "greeting/__pycache__/template.cpython-311.pyc").exists()
     assert (first / SITE / "greeting/__pycache__/__init__.cpython-311.pyc").exists()
     assert await compiled(second, lock, store) == 0
-    assert not list(Path(store).glob("stage-*"))
+    assert not list(Path(store).glob("late-*"))
 
 
 async def test_a_source_with_another_time_is_compiled_again(short_folder: Path, channels_folder: Path) -> None:
@@ -99,7 +105,7 @@ async def test_a_python_that_does_not_run_fails_nothing(short_folder: Path, chan
     broken = short_folder / "broken"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
-    assert await compile_prefix(str(prefix), str(broken), lock, store) == 0
+    assert await link_stored(str(prefix), str(broken), lock, store, Silent()) == ("", False)
     assert await python_tag(str(prefix / "bin/python")) == "cpython-311-a70d0d0a"
 
 

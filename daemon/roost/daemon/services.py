@@ -40,6 +40,7 @@ from roost.daemon.prefixes import idle_check
 from roost.daemon.prefixes.adoption import Adoption
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.daemon.prefixes.idle_check import IdleVerification
+from roost.daemon.prefixes.late_bytecode import LateBytecode
 from roost.daemon.retention import ages, compaction, index_copy
 from roost.daemon.runs.runs import Runs
 from roost.daemon.watch.driver import WatchDriver
@@ -69,6 +70,7 @@ class Services:
     leases: ClientLeases
     prefixes: PrefixBuilds
     adoption: Adoption
+    bytecode: LateBytecode
     runs: Runs
     launches: LaunchFolder
     lifecycle: Lifecycle
@@ -92,6 +94,7 @@ class Services:
         await self.prebuilds.stop()
         await self.leases.interest.stop()
         await self.builds.stop()
+        await self.bytecode.stop()
         await self.runs.stop()
         await self.ledger.stop()
         await self.engines.close()
@@ -121,8 +124,11 @@ def create_services(
     space = SpaceGate()
     ledger = CacheLedger(store.layout, store.index)
     on_cached = ledger.request_comparison
-    prefixes = PrefixBuilds(store, engines, events, launches, space, config.builds.concurrency, on_cached)
-    image_builds = ImageBuilds(store, engines, events, planner.bases, space, config.builds.concurrency)
+    bytecode = LateBytecode(store, engines.bytecode_folder, lifecycle, on_cached)
+    store.artifacts.before_deletion = bytecode.leave
+    concurrency = config.builds.concurrency
+    prefixes = PrefixBuilds(store, engines, events, launches, space, concurrency, on_cached, bytecode.request)
+    image_builds = ImageBuilds(store, engines, events, planner.bases, space, concurrency)
     images = ImageJobs(store, engines, image_builds, launches, planner.image_probe.steps, on_cached)
     interest = LeaseInterest(lifecycle)
     builds = Builds(store, engines, planner, events, launches, prefixes, images, interest)
@@ -158,6 +164,7 @@ def create_services(
         leases=ClientLeases(store.index, interest),
         prefixes=prefixes,
         adoption=adoption,
+        bytecode=bytecode,
         runs=runs,
         launches=launches,
         lifecycle=lifecycle,

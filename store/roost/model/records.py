@@ -72,6 +72,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """``None`` if the prefix has a Python of its own, and of prefixes made before this was recorded."""
     manifest: str = ""
     """Digest of the manifest beside the prefix: ``sha256:…``, or empty for a prefix of format 1."""
+    bytecode_due: bool = False
+    """Whether byte-code of a ready prefix is still to be compiled."""
 
 
 HOST_SCOPE = "+host"

@@ -20,7 +20,7 @@ STEP_TITLES = {
     "build-wheels": "building wheels",
     "pip": "installing pip packages",
     "project": "installing the project",
-    "bytecode": "compiling",
+    "bytecode": "linking byte-code",
     "scripts": "running link scripts",
     "publish": "publishing",
     "base": "getting the base image",

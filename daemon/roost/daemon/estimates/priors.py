@@ -33,4 +33,5 @@ PRIORS: Mapping[str, Mapping[str, float]] = {
     TOTAL: {FIXED: 0.05, "steps": 1.0},
 }
 """Step to its amounts of work, each with its seconds for one unit: bytes, files, packages. ``unseen`` are the bytes of
-packages, packed, that were never unpacked here: how many files they have is not known."""
+packages, packed, that were never unpacked here: how many files they have is not known. Byte-code was once compiled
+before a prefix was ready: what an older version learned has those amounts."""

@@ -16,10 +16,6 @@ from roost.store.index.cache_keys import conda_key, wheel_key
 
 _BYTES_PER_FILE = 12_000
 """Bytes on the disk for each file of a package, if only those are known: an older version measured it."""
-_SOURCE_SHARE = 0.2
-"""Part of a package for one platform that is Python source, if it was never unpacked here; and of what one for any
-platform has beyond ``_LARGE`` bytes, which is data most often."""
-_LARGE = 1_000_000
 _FOLDERS = ("packages/conda/archives", "wheels/fetched", "wheels/built", "wheels/given")
 """Where packages are as files, each in a folder of its sha256, relative to the root."""
 
@@ -86,7 +82,7 @@ def prefix_work(lock: Lock, cached: Iterable[CachedFile]) -> LockWork:
         amounts = {"packages": len(lock.wheels), "files": wheel_files, "unseen": wheel_unseen}
         amounts |= {"fetched": len(missing), "index": _sum(missing)}
         steps.append(StepWork(step="pip", amounts=amounts))
-    steps.append(StepWork(step="bytecode", amounts=_count_sources(lock, wheels, contents)))
+    steps.append(StepWork(step="bytecode", amounts={"linked": _count_kept_sources(lock, wheels, contents)}))
     count = len(lock.conda) + len(lock.wheels)
     amounts = {"packages": count, "files": conda_files + wheel_files, "unseen": conda_unseen + wheel_unseen}
     steps.append(StepWork(step="publish", amounts=amounts))
@@ -174,24 +170,12 @@ def _count_files(packages: Iterable[tuple[str, int]], contents: _Contents) -> tu
     return files, unseen
 
 
-def _count_sources(lock: Lock, wheels: Sequence[Wheel], contents: _Contents) -> dict[str, float]:
-    """Return the work of byte-code: sources to compile, and those whose byte-code is kept and linked."""
-    noarch = [each for each in lock.conda if each.record.get("noarch") == "python"]
-    packages = [(each.sha256, _conda_key(each), float(each.size)) for each in noarch]
-    for wheel in wheels:
-        share = 1.0 if wheel.file_name.endswith("-any.whl") else _SOURCE_SHARE
-        packages.append((wheel.sha256, _wheel_key(wheel), wheel.size * share))
-    found = {"compiled": 0.0, "compiled_bytes": 0.0, "unseen": 0.0, "linked": 0.0}
-    for sha256, key, size in packages:
-        known = contents.unpacked.get(key)
-        if sha256 in contents.compiled:
-            found["linked"] += (known.sources if known is not None else None) or 1
-        elif known is not None and known.sources is not None:
-            found["compiled"] += known.sources
-            found["compiled_bytes"] += known.source_bytes or 0
-        else:
-            found["unseen"] += min(size, _LARGE + (size - _LARGE) * _SOURCE_SHARE)
-    return found
+def _count_kept_sources(lock: Lock, wheels: Sequence[Wheel], contents: _Contents) -> int:
+    """Return how many sources have byte-code that is kept, which is linked. What is missing is compiled later."""
+    packages = [(each.sha256, _conda_key(each)) for each in lock.conda if each.record.get("noarch") == "python"]
+    packages += [(wheel.sha256, _wheel_key(wheel)) for wheel in wheels]
+    kept = [contents.unpacked.get(key) for sha256, key in packages if sha256 in contents.compiled]
+    return sum((known.sources if known is not None else None) or 1 for known in kept)
 
 
 def _conda_key(package: CondaPackage) -> str:

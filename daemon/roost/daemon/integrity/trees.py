@@ -91,11 +91,21 @@ def find_named_differences(prefix: str, manifest: PrefixManifest) -> Differences
     return compare_names(manifest, _list_found(prefix))
 
 
-def find_differences(prefix: str, manifest: PrefixManifest) -> Differences:
+class KeptBytecode(msgspec.Struct, frozen=True, kw_only=True):
+    """Byte-code in the store: its path, and the sha256 (hex) that it had when it was compiled."""
+
+    path: str
+    digest: str
+
+
+def find_differences(
+    prefix: str, manifest: PrefixManifest, late: Mapping[str, KeptBytecode] | None = None
+) -> Differences:
     """Compare everything: the digests of files of the same size too.
 
     Byte-code with another digest is ``changed`` if it was written in place, which Python never does and which reaches
-    the store of byte-code and every other prefix; else it is ``rewritten``.
+    the store of byte-code and every other prefix; else it is ``rewritten``. What the manifest does not have is compared
+    with ``late``, the stored byte-code that may have been linked since, by path relative to the prefix.
     """
     found = _list_found(prefix)
     by_name = compare_names(manifest, found)
@@ -106,12 +116,28 @@ def find_differences(prefix: str, manifest: PrefixManifest) -> Differences:
         if digest != manifest.files[path][1]
     ]
     suspects = [*different, *by_name.rewritten]
+    suspects += _find_changed_bytecode(prefix, [path for path in found if path not in manifest.files], late or {})
     rewritten = {path for path in suspects if is_bytecode(path) and not _is_linked(os.path.join(prefix, path))}
     return msgspec.structs.replace(
         by_name,
         changed=tuple(sorted({*by_name.changed, *suspects} - rewritten)),
         rewritten=tuple(sorted(rewritten)),
     )
+
+
+def _find_changed_bytecode(prefix: str, paths: Sequence[str], late: Mapping[str, KeptBytecode]) -> list[str]:
+    """Return those of ``paths`` that are stored byte-code with another content than it had when it was compiled. A file
+    that Python wrote in its place is another one."""
+    linked = [path for path in paths if path in late and _is_same(os.path.join(prefix, path), late[path].path)]
+    digests = _digest_files(prefix, linked)
+    return [path for path, digest in zip(linked, digests, strict=True) if digest != late[path].digest]
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except OSError:
+        return False
 
 
 def _list_found(prefix: str) -> dict[str, int | str | None]:

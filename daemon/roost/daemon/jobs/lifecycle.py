@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 Hook = Callable[[], Awaitable[None]]
 PASSIVE_ACTIVITIES = frozenset({"watch"})
 """Activities that keep the daemon alive without giving it anything to do."""
+RESUMED_ACTIVITIES = frozenset({"bytecode"})
+"""Activities that the next daemon goes on with, and that nobody waits for."""
 
 
 class DaemonBusyError(CodedError):
@@ -79,7 +81,7 @@ class Lifecycle:
     @property
     def is_idle(self) -> bool:
         """Whether there is no build, stream or foreground run: a newer client may then restart the daemon."""
-        return self.held.keys() <= PASSIVE_ACTIVITIES
+        return self.held.keys() <= PASSIVE_ACTIVITIES | RESUMED_ACTIVITIES
 
     @property
     def is_at_rest(self) -> bool:

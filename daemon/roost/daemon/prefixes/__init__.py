@@ -1,12 +1,13 @@
 """Conda prefixes and virtual environments: fill one from a lock, once for each lock, and repair what was altered.
 
-Read ``builds`` (from a lock to a ready prefix) and ``fill`` (everything in it) first, then ``bytecode`` (with
-``bytecode_digests``) and ``seal`` (manifest and guards). ``wheel_code``: which wheels run code. ``check`` finds altered
-files; ``verify`` checks and replaces all prefixes, ``idle_check`` one at a time while nobody wants anything.
+Read ``builds`` (from a lock to a ready prefix) and ``fill`` (everything in it) first, then ``seal`` (manifest and
+guards). ``bytecode`` (with ``bytecode_digests``) links what is stored; ``late_bytecode`` completes ready prefixes by
+``compilation``. ``wheel_code``: which wheels run code. ``check`` finds altered files; ``verify`` checks and replaces
+all prefixes, ``idle_check`` one at a time while nobody wants anything.
 
 Imports the engines, ``locks`` (explaining what is no longer available), ``launch`` (drift and launch plans),
 ``integrity``, ``definitions``, ``credentials``, ``workers``, ``jobs``, ``background``, ``config``, ``roost.store``,
 ``roost.model`` and ``roost.wire``.
 
-Doors: adoption, builds, idle_check, seal, verify.
+Doors: adoption, builds, idle_check, late_bytecode, seal, verify.
 """

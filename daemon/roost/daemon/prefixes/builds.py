@@ -73,14 +73,17 @@ class PrefixBuilds:
         space: SpaceGate,
         concurrency: int,
         on_cached: Callable[[], None],
+        on_ready: Callable[[Artifact], None],
     ) -> None:
-        """``on_cached`` is called when a build may have put something into a cache, whatever came of it."""
+        """``on_cached`` is called when a build may have put something into a cache, whatever came of it;
+        ``on_ready`` with each prefix that was published."""
         self._store = store
         self._space = space
         self._engines = engines
         self._events = events
         self._launches = launches
         self._on_cached = on_cached
+        self._on_ready = on_ready
         self._tasks: SharedTasks[PrefixResult] = SharedTasks()
         self._limit = WorkLimit(concurrency)
 
@@ -166,6 +169,7 @@ class PrefixBuilds:
                 )
             finally:
                 self._on_cached()
+            self._on_ready(artifact)
             await self._space.report()
         progress.finish("publish")
         await asyncio.to_thread(follow_prefix, self._engines.pythons_folder, artifact.path)

@@ -14,9 +14,13 @@ import msgspec
 
 from roost.daemon.engines.conda.cache import file_digest
 from roost.daemon.engines.uv.prefix import find_site_packages
+from roost.daemon.integrity.trees import KeptBytecode
 from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import Lock
+from roost.store.disk.prefix_records import read_record
 
+STORE = ("packages", "bytecode")
+"""Path of the store of byte-code below the root."""
 _NAME = "digests.json"
 
 
@@ -59,6 +63,22 @@ def load_prefix_digests(prefix: str, lock: Lock, store: str, tag: str) -> dict[s
     site = os.path.relpath(sites[0], prefix)
     folders = list_stored_folders(lock, store, tag)
     return {f"{site}/{name}": digest for folder in folders for name, digest in load_digests(folder).items()}
+
+
+def load_late_bytecode(prefix: str) -> dict[str, KeptBytecode]:
+    """Return the stored byte-code of the packages of a ready prefix, by path relative to it: some of it may have been
+    linked after its manifest was written."""
+    record = read_record(prefix)
+    sites = find_site_packages(prefix)
+    if record is None or not sites:
+        return {}
+    store = os.path.join(os.path.dirname(os.path.dirname(prefix)), *STORE)
+    site = os.path.relpath(sites[0], prefix)
+    return {
+        f"{site}/{name}": KeptBytecode(path=os.path.join(folder, name), digest=digest)
+        for folder in list_stored_folders(record.lock, store, "")
+        for name, digest in load_digests(folder).items()
+    }
 
 
 def drop_damaged(lock: Lock, store: str) -> int:

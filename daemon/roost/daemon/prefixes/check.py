@@ -19,6 +19,7 @@ from roost.daemon.integrity.folders import find_unsealed
 from roost.daemon.integrity.manifest import ManifestDamagedError
 from roost.daemon.integrity.records import LinkedFile, find_lock_mismatches, read_linked_files
 from roost.daemon.integrity.trees import find_differences, load_manifest
+from roost.daemon.prefixes.bytecode_digests import load_late_bytecode
 from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact
@@ -66,7 +67,7 @@ def inspect_prefix(artifact: Artifact, lock: Lock) -> Inspection:
     except ManifestDamagedError:
         damaged = FileChange(path=path, change="changed" if os.path.exists(path) else "missing")
         return Inspection(changes=(*_by_records(prefix, lock), damaged))
-    found = find_differences(prefix, manifest)
+    found = find_differences(prefix, manifest, load_late_bytecode(prefix))
     changes = [
         *(FileChange(path=os.path.join(prefix, name), change="missing") for name in found.missing),
         *(FileChange(path=os.path.join(prefix, name), change="changed") for name in found.changed),

@@ -37,7 +37,7 @@ async def fill_prefix(
     credentials: Mapping[str, str],
     build: ProjectBuild | None = None,
 ) -> tuple[FillResult, list[str]]:
-    """Link, install and compile everything in ``lock`` below ``prefix``, then compute its activation and seal it.
+    """Link and install everything in ``lock`` below ``prefix``, then compute its activation and seal it.
 
     In background work, code of packages that has not run here is refused before anything of it runs; otherwise all that
     has run is recorded at the end. ``credentials`` are by origin; they include the URLs with the values of variables by
@@ -66,11 +66,11 @@ async def fill_prefix(
     code = await asyncio.to_thread(list_wheel_code, prefix, lock.wheels)
     await engines.known_code.require(code)
     bytecode: dict[str, str] = {}
+    is_due = False
     if await asyncio.to_thread(os.path.exists, python):
-        from roost.daemon.prefixes.bytecode import compile_prefix, python_tag
+        from roost.daemon.prefixes.bytecode import link_stored
 
-        await compile_prefix(prefix, python, lock, engines.bytecode_folder, progress)
-        tag = await python_tag(python)
+        tag, is_due = await link_stored(prefix, python, lock, engines.bytecode_folder, progress)
         bytecode = await asyncio.to_thread(load_prefix_digests, prefix, lock, engines.bytecode_folder, tag)
     from roost.daemon.engines.conda.activation import compute_activation
 
@@ -79,7 +79,7 @@ async def fill_prefix(
         code += await (await engines.conda()).list_code(lock.conda)
     await engines.known_code.record(code)
     seal = await asyncio.to_thread(seal_prefix, prefix, _guarded_files(prefix, interpreter), bytecode, began)
-    filled = FillResult(activation=changes, stamps=seal.stamps, manifest=seal.manifest)
+    filled = FillResult(activation=changes, stamps=seal.stamps, manifest=seal.manifest, bytecode_due=is_due)
     if interpreter is not None:
         used = PrefixPython(executable=interpreter.executable, version=interpreter.version)
         known = await asyncio.to_thread(_add_markers, prefix, lock, interpreter)

@@ -84,6 +84,7 @@ async def _start_services(app: web.Application) -> None:
     await services.curated.register_shipped()
     await services.leases.load()
     await services.runs.reattach()
+    await services.bytecode.start()
     services.watches.start(FileWatcher, app[EVENTS])
     services.idle_work.start()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from roost.model.caches import Kept
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock
@@ -19,12 +21,18 @@ class ArtifactUnknownError(LookupFailedError):
     code = "artifact-unknown"
 
 
+async def _do_nothing(artifact_id: str) -> None:
+    """Stand for ``before_deletion`` where nothing is done in prefixes."""
+
+
 class ArtifactStore:
     """The artifacts of one root: prefixes on disk, and the rows of images that engines hold."""
 
     def __init__(self, layout: Layout, index: Index) -> None:
         self._layout = layout
         self._index = index
+        self.before_deletion: Callable[[str], Awaitable[None]] = _do_nothing
+        """Called with the id of an artifact before it is deleted: whatever the daemon itself does in it ends."""
 
     async def publish_prefix(
         self,
@@ -53,7 +61,7 @@ class ArtifactStore:
             ArtifactUnknownError: there is no artifact of that id.
         """
         artifact = await self._get(artifact_id)
-        return artifact.kind == "prefix" and await delete_prefix(self._layout, self._index, artifact)
+        return artifact.kind == "prefix" and await self._delete(artifact)
 
     async def remove(self, artifact_id: str, reap: Reap) -> int | Kept:
         """Delete a prefix; ``reap`` deletes its content in the trash and may be cancelled. Return the freed bytes, or
@@ -65,6 +73,7 @@ class ArtifactStore:
         artifact = await self._get(artifact_id)
         if artifact.kind != "prefix":
             return Kept(reason="unknown:only its engine can delete it")
+        await self.before_deletion(artifact.id)
         return await remove_prefix(self._layout, self._index, artifact, reap)
 
     async def retire_prefix(self, artifact_id: str) -> bool:
@@ -76,16 +85,20 @@ class ArtifactStore:
         """
         artifact = await self._get(artifact_id)
         await self._index.artifacts.mark_retired(artifact_id)
-        return await delete_prefix(self._layout, self._index, artifact)
+        return await self._delete(artifact)
 
     async def sweep_retired(self) -> int:
         """Delete the retired prefixes that nothing uses any more, and return how many."""
         retired = [artifact for artifact in await self._index.artifacts.list_all() if artifact.state == "retired"]
-        return sum([await delete_prefix(self._layout, self._index, artifact) for artifact in retired])
+        return sum([await self._delete(artifact) for artifact in retired])
 
     async def list_usage(self, *, measure: bool = False) -> list[UsageRow]:
         """Return the rows of ``roost cache df``: see ``roost.store.artifacts.usage``."""
         return await list_usage(self._index, measure=measure)
+
+    async def _delete(self, artifact: Artifact) -> bool:
+        await self.before_deletion(artifact.id)
+        return await delete_prefix(self._layout, self._index, artifact)
 
     async def _get(self, artifact_id: str) -> Artifact:
         artifact = await self._index.artifacts.find(artifact_id)

@@ -53,6 +53,8 @@ class FillResult(msgspec.Struct, frozen=True, kw_only=True):
     stamps: tuple[FileStamp, ...] = ()
     manifest: bytes = b""
     """Written beside the prefix."""
+    bytecode_due: bool = False
+    """Whether byte-code is to be compiled once the prefix is ready."""
     python: PrefixPython | None = None
     lock: Lock | None = None
     """The lock with what only installing shows of it, under the same digest; ``None`` if that is nothing."""
@@ -131,6 +133,7 @@ async def _commit(
             stamps=filled.stamps,
             python=filled.python,
             manifest=digest_bytes(filled.manifest),
+            bytecode_due=filled.bytecode_due,
         )
         record = PrefixRecord(artifact=complete, lock=filled.lock or lock, generation=generation)
         total, shared = await asyncio.to_thread(_make_durable, layout, record, filled.manifest)

@@ -40,6 +40,23 @@ def try_lock_exclusively(path: str) -> int | None:
     return descriptor
 
 
+def try_lock_shared(path: str) -> int | None:
+    """Return a descriptor that holds the shared lock of a prefix that still exists (close it to release), or ``None``
+    if it is being deleted."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
+
+
 def is_held(path: str) -> bool:
     """Return whether any process holds a lock on a file; ``False`` if the file doesn't exist."""
     return _probe_lock(path, fcntl.LOCK_EX)

@@ -26,7 +26,7 @@ _ARTIFACT_COLUMNS = (
     "id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, last_used, activation, guards, "
     "python"
 )
-_SELECT_ARTIFACT = f"SELECT {_ARTIFACT_COLUMNS}, manifest FROM artifacts"
+_SELECT_ARTIFACT = f"SELECT {_ARTIFACT_COLUMNS}, manifest, bytecode_due FROM artifacts"
 
 BUILD_LEASE_EXPIRES = "9999-12-31T00:00:00.000000Z"
 """Expiry of a build's lease, which ends with the build, or with the daemon: recovery deletes it with the row."""
@@ -88,8 +88,8 @@ def put_ready_artifact(connection: sqlite3.Connection, artifact: Artifact) -> Ar
 def restore_artifact(connection: sqlite3.Connection, artifact: Artifact) -> None:
     """Store the row of an artifact that is whole, in an index that is being rebuilt. One of the same key stays."""
     connection.execute(
-        f"INSERT INTO artifacts ({_ARTIFACT_COLUMNS}, manifest, checked) "
-        "VALUES (?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        f"INSERT INTO artifacts ({_ARTIFACT_COLUMNS}, manifest, bytecode_due, checked) "
+        "VALUES (?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             artifact.id,
             artifact.kind,
@@ -105,6 +105,7 @@ def restore_artifact(connection: sqlite3.Connection, artifact: Artifact) -> None
             msgspec.json.encode(artifact.stamps),
             msgspec.json.encode(artifact.python).decode() if artifact.python else None,
             artifact.manifest,
+            artifact.bytecode_due,
             utc_now(),
         ),
     )
@@ -117,10 +118,10 @@ def build_lease(artifact_id: str) -> str:
 
 def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
     """Make a building row ready: the commit point of publishing. Writes sizes, activation, guards and the digest of
-    the manifest with the state, and ends the lease of the build."""
+    the manifest with the state, and whether byte-code is due, and ends the lease of the build."""
     connection.execute(
         "UPDATE artifacts SET state = 'ready', bytes = ?, shared_bytes = ?, last_used = ?, activation = ?, guards = ?, "
-        "python = ?, manifest = ? WHERE id = ? AND state = 'building'",
+        "python = ?, manifest = ?, bytecode_due = ? WHERE id = ? AND state = 'building'",
         (
             artifact.bytes,
             artifact.shared_bytes,
@@ -129,6 +130,7 @@ def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
             msgspec.json.encode(artifact.stamps),
             msgspec.json.encode(artifact.python).decode() if artifact.python else None,
             artifact.manifest,
+            artifact.bytecode_due,
             artifact.id,
         ),
     )
@@ -151,6 +153,21 @@ def put_seal(connection: sqlite3.Connection, artifact_id: str, stamps: Sequence[
         (msgspec.json.encode(stamps), manifest, artifact_id),
     )
     return changed.rowcount > 0
+
+
+def finish_bytecode(connection: sqlite3.Connection, artifact_id: str, total: int, shared: int) -> None:
+    """Record that a prefix has all byte-code that it gets, and its sizes with it."""
+    connection.execute(
+        "UPDATE artifacts SET bytecode_due = 0, bytes = ?, shared_bytes = ? WHERE id = ?", (total, shared, artifact_id)
+    )
+
+
+def list_bytecode_due(connection: sqlite3.Connection) -> list[str]:
+    """Return the ids of the ready prefixes whose byte-code is still to be compiled, the oldest first."""
+    rows = connection.execute(
+        "SELECT id FROM artifacts WHERE bytecode_due = 1 AND state = 'ready' ORDER BY created, id"
+    )
+    return [row["id"] for row in rows]
 
 
 def mark_deleting(connection: sqlite3.Connection, artifact_id: str) -> bool:
@@ -207,6 +224,7 @@ def _decode_artifact(row: sqlite3.Row) -> Artifact:
     fields = dict(row)
     fields["activation"] = msgspec.json.decode(fields["activation"], type=tuple[VariableChange, ...])
     fields["stamps"] = msgspec.json.decode(fields.pop("guards"), type=tuple[FileStamp, ...])
+    fields["bytecode_due"] = bool(fields["bytecode_due"])
     fields["python"] = msgspec.json.decode(fields["python"], type=PrefixPython) if fields["python"] else None
     return Artifact(**fields)
 
@@ -286,6 +304,8 @@ class ArtifactTable(Queries):
     list_all = Scan(list_artifacts)
     insert_building = Write(insert_building)
     put_seal = Write(put_seal)
+    finish_bytecode = Write(finish_bytecode)
+    list_bytecode_due = Read(list_bytecode_due)
     touch = Write(touch_artifact)
     list_protections = Read(list_artifact_protections)
 
