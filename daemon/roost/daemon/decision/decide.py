@@ -64,8 +64,8 @@ def decide(request: Request, facts: Facts) -> PlanView:
     if target in IMAGE_TARGETS:
         return decide_image(target, request, facts)
     action, reasons = _decide_prefix(request, facts)
-    if action == "build-prefix" and facts.project is not None and reasons[-1].code != "project-missing":
-        text = f"The project {facts.project} will be installed on top, which runs its build backend"
+    if action == "build-prefix" and facts.project is not None and reasons[-1].code != "prefix-ready":
+        text = f"The project {facts.project} is installed on top of its dependencies, which runs its build backend"
         reasons.append(Reason(code="project-missing", message=text))
     prefix = facts.prefix if action == "reuse-prefix" else None
     return PlanView(
@@ -90,11 +90,8 @@ def _decide_prefix(request: Request, facts: Facts) -> tuple[Action, list[Reason]
     if facts.lock_digest is None:
         return "build-prefix", [missing_lock_reason(facts)]
     lock_reason = chosen_lock_reason(facts)
-    if facts.prefix is None and facts.project is not None and facts.has_base_prefix:
-        text = (
-            f"The dependencies are ready; the project {facts.project} will be installed, which runs its build backend"
-        )
-        return "build-prefix", [lock_reason, Reason(code="project-missing", message=text)]
+    if facts.prefix is None and facts.only_project_missing:
+        return "build-prefix", [lock_reason]
     if facts.prefix is None:
         text = f"no prefix on this machine has lock {short_digest(facts.lock_digest)}"
         return "build-prefix", [lock_reason, Reason(code="prefix-missing", message=text)]
@@ -123,8 +120,8 @@ def _build_steps(request: Request, facts: Facts) -> list[Step]:
     has_pip = bool(definition.pip.requirements)
     fetched = ["download"] if has_conda or has_pip else []
     installed = [*(["link"] if has_conda else []), *(["pip"] if has_pip else [])]
-    if facts.project is not None and facts.has_base_prefix and not solve_step_kinds(request, facts):
-        return [estimated_step(kind, facts) for kind in (*installed, "project", "publish")]
+    if facts.only_project_missing and facts.has_base_prefix and not solve_step_kinds(request, facts):
+        return [estimated_step(kind, facts) for kind in (*installed, "project", "bytecode", "publish")]
     project = ["project"] if facts.project is not None else []
-    needed = [*solve_step_kinds(request, facts), *fetched, *installed, "bytecode", *project, "publish"]
+    needed = [*solve_step_kinds(request, facts), *fetched, *installed, *project, "bytecode", "publish"]
     return [estimated_step(kind, facts) for kind in needed]

@@ -111,6 +111,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[PackageMoveView, ...] = ()
     """For a lock that was solved for: what differs from the lock before the definition was edited."""
 
+    @property
+    def only_project_missing(self) -> bool:
+        """Whether nothing but a project layer is left to build: a lock that is recorded needs no prefix below it."""
+        return self.project is not None and (self.has_base_prefix or self.generation is not None)
+
 
 def short_digest(digest: str) -> str:
     """Return the first twelve digits of a digest, for messages."""

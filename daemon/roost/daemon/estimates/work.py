@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from roost.daemon.estimates.model import StepWork
+from roost.daemon.estimates.priors import DOWNLOADS
 from roost.model.caches import CachedFile
 from roost.model.definition import Base, Definition
 from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel, sum_sizes
@@ -78,10 +79,12 @@ def prefix_work(lock: Lock, cached: Iterable[CachedFile]) -> LockWork:
         steps.append(StepWork(step="link", amounts=amounts))
     if built:
         steps.append(StepWork(step="build-wheels", amounts={"sources": len(built)}))
-    if lock.wheels:
+    if wheels or (lock.wheels and lock.layer is None):
         amounts = {"packages": len(lock.wheels), "files": wheel_files, "unseen": wheel_unseen}
         amounts |= {"fetched": len(missing), "index": _sum(missing)}
         steps.append(StepWork(step="pip", amounts=amounts))
+    if lock.layer is not None:
+        steps.append(_project_work(lock))
     steps.append(StepWork(step="bytecode", amounts={"linked": _count_kept_sources(lock, wheels, contents)}))
     count = len(lock.conda) + len(lock.wheels)
     amounts = {"packages": count, "files": conda_files + wheel_files, "unseen": conda_unseen + wheel_unseen}
@@ -92,6 +95,24 @@ def prefix_work(lock: Lock, cached: Iterable[CachedFile]) -> LockWork:
         files=conda_files + wheel_files,
         packages=count,
     )
+
+
+def layer_work(found: LockWork, layer: Lock) -> tuple[StepWork, ...]:
+    """Return the work of making a prefix of the project layer ``layer`` once that of its dependencies is made, when
+    everything is in the caches. ``found``: the work of that one."""
+    steps = []
+    for step in found.steps:
+        amounts = {name: value for name, value in step.amounts.items() if name not in ("fetched", *DOWNLOADS)}
+        if step.step != "build-wheels":
+            steps.append(StepWork(step=step.step, amounts=amounts))
+    return (*steps, _project_work(layer))
+
+
+def _project_work(layer: Lock) -> StepWork:
+    """Return the work of installing a project: what it is shows only by its own past."""
+    assert layer.layer is not None
+    project = next(each for each in layer.wheels if each.name == layer.layer.name and each.kind == "editable")
+    return StepWork(step="project", subject=_digest(project.path or ""))
 
 
 def base_work(base: Base | None, has_steps: bool) -> tuple[StepWork, ...]:

@@ -10,8 +10,9 @@ from roost.daemon.decision.lock import SOLVE_STEPS, estimated_step
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.estimates.estimator import Estimator, gather_prefix_work, list_estimates
 from roost.daemon.estimates.model import StepWork
-from roost.daemon.estimates.work import LockWork, base_work, image_work, pull_work, solve_work
+from roost.daemon.estimates.work import LockWork, base_work, image_work, layer_work, pull_work, solve_work
 from roost.daemon.oci.answers import Yes
+from roost.daemon.projects.layer import add_project
 from roost.model.locks.lock import Lock, digest_lock
 from roost.store.index.index import Index
 from roost.wire.plans import PlanView
@@ -39,7 +40,9 @@ class PlanEstimates:
         """Return the plan of a build whose lock is known now: the steps that are left, with their estimates."""
         if plan.action not in ("build-prefix", "build-image"):
             return plan
-        if not resolved.is_image and await self._index.artifacts.find_ready("prefix", digest_lock(lock)) is not None:
+        ready = await self._index.artifacts.find_ready("prefix", digest_lock(lock))
+        facts = msgspec.structs.replace(facts, has_base_prefix=ready is not None, generation=None)
+        if ready is not None and resolved.project is None and not resolved.is_image:
             return msgspec.structs.replace(plan, steps=[], seconds=0.0)
         known = await self._estimate_lock(facts, resolved, lock)
         steps = [estimated_step(step.kind, known) for step in plan.steps if step.kind not in SOLVE_STEPS]
@@ -50,8 +53,11 @@ class PlanEstimates:
         await self._estimator.record_total(worked, seconds)
 
     async def _estimate_lock(self, facts: Facts, resolved: TargetedDefinition, lock: Lock) -> Facts:
-        found = await gather_prefix_work(self._index, lock)
+        layer = add_project(lock, resolved.project) if resolved.project is not None else None
+        found = await gather_prefix_work(self._index, layer if layer and facts.only_project_missing else lock)
         work = _image_steps(resolved, lock, found) if resolved.is_image else found.steps
+        if layer is not None and not facts.only_project_missing:
+            work = (*work, *layer_work(found, layer))
         predicted = await self._estimator.predict(work)
         estimates = list_estimates(predicted, found)
         location = preferred_location(facts.image)

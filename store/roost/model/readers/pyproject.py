@@ -14,13 +14,14 @@ from collections.abc import Mapping
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
+from roost.model.definition import Definition, Pip, PipItem, ProjectSource, Python, ReadResult
 from roost.model.documents.toml_text import TomlText
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.choices.lists import check_strings, read_list
 from roost.model.readers.choices.project import ProjectReader
 from roost.model.readers.mistakes.near_keys import report_misspelled
 from roost.model.readers.mistakes.unread_files import find_other_tool, unread_error
+from roost.model.readers.projects import find_project
 from roost.model.readers.script_blocks import ScriptBlock, find_blocks, find_fault
 from roost.model.readers.source import ReadContext
 from roost.model.readers.tools.judge import check_tools
@@ -62,6 +63,9 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     uv = UvProject(reading, toml)
     items, own = uv.read_choices(), ProjectReader(reading, toml, uv)
     items += own.read()
+    source: ProjectSource | None = None
+    with reading.recover():
+        source = find_project(reading, toml)
     result = _build_requirements_result(
         reading, toml, unique_items(items), project.get("requires-python"), ("project", "requires-python"), "pyproject"
     )
@@ -69,7 +73,7 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     with reading.recover():
         python = Python(requires=own.require_python(python.requires))
     definition = msgspec.structs.replace(result.definition, python=python)
-    return msgspec.structs.replace(result, definition=definition, selection=own.selection)
+    return msgspec.structs.replace(result, definition=definition, selection=own.selection, project=source)
 
 
 def _report_unused_locks(reading: ReadContext) -> None:

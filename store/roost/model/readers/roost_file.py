@@ -140,13 +140,13 @@ class _RoostFileReader:
             interpreter=python.interpreter if python.user_managed else None,
             passthrough=passthrough,
         )
-        parsed = self.reading.build_result(definition, "roost", settings=settings, name=name)
-        with recover():
-            defaults = self._read_defaults(sections["defaults"])
         project = None
         if self.above:
             with recover():
                 project = find_project(self.reading, self.toml, only_explicit=True)
+        parsed = self.reading.build_result(definition, "roost", settings=settings, name=name)
+        with recover():
+            defaults = self._read_defaults(sections["defaults"])
         return msgspec.structs.replace(parsed, defaults=defaults, project=project)
 
     def _read_defaults(self, table: dict[str, Any]) -> DefaultOverrides:

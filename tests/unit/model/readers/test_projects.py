@@ -1,0 +1,97 @@
+"""Which project a pyproject.toml has: uv is the judge of whether it would be installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from roost.model.canonical.form import digest_definition
+from roost.model.definition import Defaults, ReadResult
+from roost.model.readers.projects import compute_project_digest
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.store.sources.files import LocalFiles
+
+BACKEND = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+PROJECT = '[project]\nname = "Demo.App"\nversion = "1.0"\n'
+
+
+def read(folder: Path, text: str) -> ReadResult:
+    path = folder / "pyproject.toml"
+    path.write_text(text)
+    return read_definition(DefinitionSource(path=str(path)), LocalFiles())
+
+
+def digest(folder: Path, text: str = PROJECT + BACKEND) -> str:
+    project = read(folder, text).project
+    assert project is not None
+    assert compute_project_digest(LocalFiles(), str(folder)) == project.digest
+    return project.digest
+
+
+def is_installed_by_uv(folder: Path) -> bool:
+    """Whether uv's lock has the project as an installable source."""
+    command = [os.fsdecode(find_uv_bin()), "lock", "--offline", "--python", sys.executable]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={"HOME": str(folder)}, check=False)
+    assert done.returncode == 0, done.stderr
+    return 'source = { editable = "." }' in (folder / "uv.lock").read_text()
+
+
+@pytest.mark.parametrize(("backend", "package"), [*product([True, False], [True, False, None])])
+def test_a_project_is_what_uv_would_install(tmp_path: Path, backend: bool, package: bool | None) -> None:
+    text = PROJECT + (BACKEND if backend else "")
+    text += f"[tool.uv]\npackage = {str(package).lower()}\n" if package is not None else ""
+    project = read(tmp_path, text).project
+    assert (project is not None) == is_installed_by_uv(tmp_path)
+    if project is not None:
+        assert (project.name, project.version, project.folder) == ("demo-app", "1.0", str(tmp_path))
+        assert project.location.line == (4 if backend else 1)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_key_of_roost_decides_before_that_of_uv(tmp_path: Path, wanted: bool) -> None:
+    key = f"[tool.roost]\nproject = {str(wanted).lower()}\n"
+    result = read(
+        tmp_path, f'{PROJECT}dependencies = ["leaf"]\n{BACKEND}[tool.uv]\npackage = {str(not wanted).lower()}\n{key}'
+    )
+    assert (result.project is not None) == wanted
+    assert (result.format, [each.text for each in result.definition.pip.requirements]) == ("pyproject", ["leaf"])
+
+
+def test_a_definition_of_roost_has_a_project_only_if_it_says_so(tmp_path: Path) -> None:
+    text = PROJECT + BACKEND + '[tool.roost.pip]\nrequirements = ["leaf"]\n'
+    assert read(tmp_path, text).project is None
+    with_key = text.replace("[tool.roost.pip]", "[tool.roost]\nproject = true\n[tool.roost.pip]")
+    assert read(tmp_path, with_key).project is not None
+    digests = {digest_definition(read(tmp_path, each).definition, Defaults()) for each in (text, with_key)}
+    assert len(digests) == 1
+
+
+def test_the_digest_covers_build_files_and_no_sources(tmp_path: Path) -> None:
+    seen = {digest(tmp_path)}
+    (tmp_path / "module.py").write_text("1")
+    assert digest(tmp_path) in seen
+    for name in ("backend.py", "setup.py", "setup.cfg", "MANIFEST.in", "hatch_build.py"):
+        for content in ("one", "two"):
+            (tmp_path / name).write_text(content)
+            assert digest(tmp_path) not in seen, name
+            seen.add(digest(tmp_path))
+    assert digest(tmp_path, PROJECT + BACKEND + "# another text\n") not in seen
+
+
+def test_missing_build_files_are_inputs_too(tmp_path: Path) -> None:
+    inputs = {each.path: each.digest for each in read(tmp_path, PROJECT + BACKEND).inputs}
+    assert inputs[str(tmp_path / "setup.py")] is None
+    assert str(tmp_path / "backend.py") in inputs
+
+
+def test_a_project_without_a_name_is_not_installed_and_said(tmp_path: Path) -> None:
+    result = read(tmp_path, "[dependency-groups]\ndev = []\n[tool.uv]\npackage = true\n" + BACKEND)
+    assert result.project is None
+    assert [each.code for each in result.warnings] == ["project-unnamed"]
