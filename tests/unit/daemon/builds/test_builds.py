@@ -72,7 +72,9 @@ def builds(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> Builds:
 
 
 def job(digest: str) -> BuildJob:
-    resolved: Any = SimpleNamespace(digest=digest, is_image=False, generation_scope="linux-64", project=None)
+    resolved: Any = SimpleNamespace(
+        digest=digest, is_image=False, generation_scope="linux-64", project=None, file_lock=None
+    )
     request = Request(definition=Definition())
     return BuildJob(resolved=resolved, request=request, selector=EnvironmentSelector(cwd="/"))
 
