@@ -298,7 +298,7 @@ def _texts() -> dict[str, Parser]:
         ]),
         "a shared lock": Parser(decode_lock, [msgspec.json.encode(LOCK)]),
         "a lock file": Parser(lambda data: parse_lock_file(data, "roost.lock"), [
-            write_lock_file(LockFile(definition_digest=f"sha256:{SHA}", locks={"linux-64+host": LOCK.lock})).encode()
+            write_lock_file(LockFile(canonical=canonicalise_definition(Definition(), Defaults()), locks={"linux-64+host": LOCK.lock})).encode()
         ]),
         "a bundle's index": Parser(decode_index, [encode_index(BUNDLE)]),
         "a bundle's manifest": Parser(lambda data: decode_manifest(data, BUNDLE.digest), [BUNDLE.manifest]),

@@ -30,6 +30,8 @@ class FormerLock(msgspec.Struct, frozen=True, kw_only=True):
     lock: Lock
     canonical: bytes | None = None
     """The canonical form of the definition as it was; ``None`` if that is not known."""
+    is_compared: bool = True
+    """Whether what moved since is reported; not so for the lock of another platform."""
 
 
 class LockFilePlace(msgspec.Struct, frozen=True, kw_only=True):

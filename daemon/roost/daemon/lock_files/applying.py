@@ -16,9 +16,9 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.lock_files.choice import CHOICES, PLATFORM_MISSING, LockChoice, choose_lock
 from roost.daemon.lock_files.reading import LockFileMissingError, LockFileReader
 from roost.daemon.lock_files.vouching import LockFileVoucher
+from roost.model.canonical.form import list_choice_rules
 from roost.model.definition import NO_CHOICES
 from roost.model.errors import CodedError, InvalidRequestError, Location
-from roost.model.lock_files.lock_file import LockFile
 from roost.model.locks.lock import digest_lock
 from roost.store.index.index import Index
 from roost.wire.plans import EnvironmentSelector, Reason
@@ -61,11 +61,12 @@ class LockFiles:
             misfit = await self._verify(resolved, selector, lock)
             if misfit is None:
                 return msgspec.structs.replace(resolved, file_lock=lock)
-            choice = LockChoice(reason=misfit, preferred=choice.lock)
+            former = FormerLock(lock=choice.lock, canonical=file.canonical, is_compared=False)
+            choice = LockChoice(reason=misfit, former=former)
         assert choice.reason is not None
         if selector.locked:
             raise _locked_error(choice.reason, place.path)
-        return await self._with_preferences(resolved, file, choice)
+        return _with_preferences(resolved, choice)
 
     async def _verify(
         self, resolved: TargetedDefinition, selector: EnvironmentSelector, lock: FileLock
@@ -76,19 +77,22 @@ class LockFiles:
             return None
         return await self.voucher.verify(resolved, selector, lock)
 
-    async def _with_preferences(
-        self, resolved: TargetedDefinition, file: LockFile, choice: LockChoice
-    ) -> TargetedDefinition:
-        reason, former = choice.reason, resolved.former
-        assert reason is not None
-        if choice.preferred is not None and former is None:
-            known = await self._index.definitions.find(file.definition_digest)
-            former = FormerLock(lock=choice.preferred, canonical=known.canonical if known else None)
-        is_expected = reason.code == CHOICES
-        warnings = [WarningView(code=reason.code, message=reason.message)] if not is_expected else []
-        return msgspec.structs.replace(
-            resolved, former=former, lock_reasons=(reason,), warnings=[*resolved.warnings, *warnings]
-        )
+
+def _with_preferences(resolved: TargetedDefinition, choice: LockChoice) -> TargetedDefinition:
+    """Return ``resolved`` with what a solve prefers of the file, which is said once."""
+    reason, former = choice.reason, choice.former
+    assert reason is not None
+    if former is not None and former.canonical is not None:
+        # uv drops its own lock too if the rules differ by which it chooses one of several versions that fit.
+        has_same_rules = list_choice_rules(former.canonical) == list_choice_rules(resolved.canonical)
+        former = former if has_same_rules else None
+    warnings = [WarningView(code=reason.code, message=reason.message)] if reason.code != CHOICES else []
+    return msgspec.structs.replace(
+        resolved,
+        former=resolved.former or former,
+        lock_reasons=(reason,),
+        warnings=[*resolved.warnings, *warnings],
+    )
 
 
 def _has_choices(selector: EnvironmentSelector) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from roost.daemon.definitions.resolved import FormerLock
 from roost.model.lock_files.lock_file import LockFile
-from roost.model.locks.lock import Lock
+from roost.model.locks.lock import CondaPackage, Lock
 from roost.model.records import HOST_SCOPE
 from roost.wire.plans import Reason
 
@@ -21,23 +22,23 @@ class LockChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The lock to use."""
     reason: Reason | None = None
     """Why there is none."""
-    preferred: Lock | None = None
-    """The lock that a solve prefers then."""
+    former: FormerLock | None = None
+    """What a solve prefers then."""
 
 
 def choose_lock(file: LockFile, path: str, definition_digest: str, scope: str, *, has_choices: bool) -> LockChoice:
     """Return the lock for ``scope``: 1. if the file is for another definition, none; 2. if it has no such section,
     none; 3. that of the section. ``has_choices``: options make another definition of what the file says."""
-    preferred = _find_nearest(file, scope)
+    former = _find_former(file, scope)
     if file.definition_digest != definition_digest:
         if has_choices:
             text = f"{path} is for the definition without these options: a solve prefers its versions"
-            return LockChoice(reason=Reason(code=CHOICES, message=text), preferred=preferred)
+            return LockChoice(reason=Reason(code=CHOICES, message=text), former=former)
         text = (
             f"{path} is for another content of the definition ({file.definition_digest[7:19]}, now "
             f"{definition_digest[7:19]}): only its versions are preferred; `roost lock --write` brings it up to date"
         )
-        return LockChoice(reason=Reason(code=STALE, message=text), preferred=preferred)
+        return LockChoice(reason=Reason(code=STALE, message=text), former=former)
     lock = file.locks.get(scope)
     if lock is not None:
         return LockChoice(lock=lock)
@@ -46,17 +47,27 @@ def choose_lock(file: LockFile, path: str, definition_digest: str, scope: str, *
         f"{path} has locks for {platforms} and none for {scope}: its versions are preferred; "
         f"`roost lock --write{_platform_option(scope)}` adds one"
     )
-    return LockChoice(reason=Reason(code=PLATFORM_MISSING, message=text), preferred=preferred)
+    return LockChoice(reason=Reason(code=PLATFORM_MISSING, message=text), former=former)
 
 
 def _platform_option(scope: str) -> str:
     return "" if scope.endswith(HOST_SCOPE) else f" --platform {scope}"
 
 
-def _find_nearest(file: LockFile, scope: str) -> Lock | None:
-    """Return the lock of ``scope``, else that of the same operating system, else any."""
+def _find_former(file: LockFile, scope: str) -> FormerLock | None:
+    """Return the lock of ``scope``, else that of the same operating system, else any: of these the versions."""
     ranked = sorted(file.locks, key=lambda each: (_distance(each, scope), each))
-    return file.locks[ranked[0]] if ranked else None
+    if not ranked:
+        return None
+    lock, is_same = file.locks[ranked[0]], ranked[0] == scope
+    if not is_same:
+        packages = (each if each.subdir == "noarch" else _without_build(each) for each in lock.conda)
+        lock = msgspec.structs.replace(lock, conda=tuple(packages))
+    return FormerLock(lock=lock, canonical=file.canonical, is_compared=is_same)
+
+
+def _without_build(package: CondaPackage) -> CondaPackage:
+    return msgspec.structs.replace(package, build="", sha256="")
 
 
 def _distance(one: str, other: str) -> int:

@@ -62,7 +62,9 @@ async def note_use(index: Index, resolved: TargetedDefinition) -> None:
 
 
 async def list_moves(former: FormerLock, lock: Lock, resolved: TargetedDefinition) -> list[PackageMoveView]:
-    """Return what moved from ``former`` to ``lock``, the new lock of ``resolved``."""
+    """Return what moved from ``former`` to ``lock``, the new lock of ``resolved``; nothing if that is not compared."""
+    if not former.is_compared:
+        return []
     moves = await asyncio.to_thread(find_moves, former.lock, lock, former.canonical, resolved.canonical)
     return msgspec.convert(msgspec.to_builtins(moves), list[PackageMoveView])
 

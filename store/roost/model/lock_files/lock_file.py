@@ -4,6 +4,7 @@ The text has UTF-8 lines; a line that begins with ``#`` is a comment. In this or
 
     format 1
     definition sha256:…             the definition digest that all locks here are for
+    asked conda {…}                 a section each of the definition's canonical form, which has that digest; sorted
     [linux-64]                      a section for each scope, sorted: a platform, with +host for a machine's Python
     lock sha256:…                   the lock digest
     content sha256:…                of the section's remaining lines, joined by line feeds
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from roost.model.canonical.form import digest_bytes
 from roost.model.locks.lock import CondaPackage, HostPython, Jar, Lock, Provider, RPackage, Wheel, with_format
 from roost.model.records import HOST_SCOPE
 
@@ -44,9 +46,15 @@ PACKAGE_KINDS: dict[str, type[CondaPackage] | type[Wheel] | type[Jar] | type[RPa
 class LockFile(msgspec.Struct, frozen=True, kw_only=True):
     """The locks of one definition, for several platforms."""
 
-    definition_digest: str
+    canonical: bytes
+    """The canonical form of the definition. Another machine can say by it what has changed since."""
     locks: dict[str, Lock] = {}
     """Scope (``scope_of``) to lock."""
+
+    @property
+    def definition_digest(self) -> str:
+        """What all locks here are for."""
+        return digest_bytes(self.canonical)
 
 
 class LockSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,14 +79,14 @@ def to_portable(lock: Lock) -> Lock:
 
     Building is not reproducible in general. The lock of the file therefore has a lock digest of its own, which names
     the sources, and is the same wherever the file is written; whoever takes it builds the wheels, and the prefix has
-    the lock digest with their bytes. Wheels whose source is not recorded or is a folder of a machine stay as they are.
+    the lock digest with their bytes. Wheels whose source is not recorded stay as they are.
     """
-    return with_format(msgspec.structs.replace(lock, wheels=tuple(map(_to_source, lock.wheels))))
+    return with_format(msgspec.structs.replace(lock, wheels=tuple(map(_to_source, lock.wheels)), bundle=""))
 
 
 def _to_source(wheel: Wheel) -> Wheel:
     source = wheel.source
-    if wheel.kind != "built" or source is None or source.url is None or not (source.sha256 or source.commit):
+    if wheel.kind != "built" or source is None or wheel.folder is not None or not (source.sha256 or source.commit):
         return wheel
     return msgspec.structs.replace(wheel, file_name="", sha256="", size=0)
 

@@ -9,6 +9,7 @@ import re
 
 import msgspec
 
+from roost.model.canonical.form import digest_bytes
 from roost.model.errors import MALFORMED_JSON, InvalidDefinitionError, Location
 from roost.model.lock_files.lock_file import (
     END,
@@ -19,14 +20,16 @@ from roost.model.lock_files.lock_file import (
     digest_lines,
     scope_of,
 )
-from roost.model.lock_files.writing import format_line, list_lock_lines
+from roost.model.lock_files.writing import format_line, list_asked_lines, list_lock_lines
 from roost.model.locks.lock import LOCK_FORMAT, Lock, MarkerOutcome, RemoteInput, digest_lock
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SECTION = re.compile(r"\[([a-z0-9][a-z0-9.+-]{0,99})\]")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _CONFLICT = re.compile(r"(<{7}|>{7}|\|{7})( |$)|={7}$")
-_REWRITE = "`roost lock --write` writes it again, from a new solve where the file can't be read."
+_REWRITE = (
+    "Nothing of it is used. `git checkout` puts it back; `roost lock --write --rebuild` replaces it by a new solve."
+)
 _TYPES: dict[str, type[msgspec.Struct]] = {
     "about": LockSummary,
     "input": RemoteInput,
@@ -99,12 +102,12 @@ class _LockFileParser:
         if int(number) > LOCK_FILE_FORMAT:
             raise LockFileNewerError(
                 f"The lock file has format {number}; this version of roost reads up to {LOCK_FILE_FORMAT}",
-                hint="Update roost.",
+                hint="Update roost, or replace the file: `roost lock --write --rebuild`.",
                 location=Location(path=self._path, line=line),
             )
         if int(number) != LOCK_FILE_FORMAT:
             raise self._error(line, f"There is no format {number} of lock files")
-        _, definition = self._take("definition", _DIGEST)
+        canonical = self._parse_definition()
         locks: dict[str, Lock] = {}
         while (peeked := self._peek())[1] != END:
             line, scope = self._take_section()
@@ -113,7 +116,27 @@ class _LockFileParser:
             locks[scope] = self._parse_lock(line, scope)
         if self._next + 1 != len(self._lines):
             raise self._error(self._lines[self._next + 1][0], f"There is more after `{END}` in line {peeked[0]}")
-        return LockFile(definition_digest=definition, locks=locks)
+        return LockFile(canonical=canonical, locks=locks)
+
+    def _parse_definition(self) -> bytes:
+        """Return the canonical form of the definition, which must have the digest that the file states."""
+        line, stated = self._take("definition", _DIGEST)
+        sections: dict[str, object] = {}
+        found: list[str] = []
+        while (peeked := self._peek())[1].startswith("asked "):
+            self._next += 1
+            _, name, data = (*peeked[1].split(" ", 2), "", "")[:3]
+            try:
+                sections[name] = msgspec.json.decode(data)
+            except MALFORMED_JSON as error:
+                raise self._error(peeked[0], f"The `asked` line can't be read: {error}") from error
+            found.append(peeked[1])
+        canonical = msgspec.json.encode(sections, order="sorted")
+        if found != list_asked_lines(canonical):
+            raise self._error(line, "The `asked` lines are not as roost writes them")
+        if digest_bytes(canonical) != stated:
+            raise self._error(line, "The `asked` lines do not have the definition digest that the file states")
+        return canonical
 
     def _parse_lock(self, header: int, scope: str) -> Lock:
         """Return the lock of a section, which must have the digests that the section states."""

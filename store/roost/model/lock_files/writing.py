@@ -17,12 +17,18 @@ _HEADER = """\
 
 def write_lock_file(file: LockFile) -> str:
     """Return the text of ``file``. It does not depend on the order of packages and locks."""
-    lines = [f"format {LOCK_FILE_FORMAT}", f"definition {file.definition_digest}"]
+    lines = [f"format {LOCK_FILE_FORMAT}", f"definition {file.definition_digest}", *list_asked_lines(file.canonical)]
     for scope in sorted(file.locks):
         lock = file.locks[scope]
         body = list_lock_lines(lock)
         lines += ["", f"[{scope}]", f"lock {digest_lock(lock)}", f"content {digest_lines(body)}", *body]
     return _HEADER + "\n".join([*lines, "", END]) + "\n"
+
+
+def list_asked_lines(canonical: bytes) -> list[str]:
+    """Return the lines that have the definition, a section each."""
+    sections = msgspec.json.decode(canonical, type=dict[str, object])
+    return [f"asked {name} {_encode(sections[name])}" for name in sorted(sections)]
 
 
 def list_lock_lines(lock: Lock) -> list[str]:

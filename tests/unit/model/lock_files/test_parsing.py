@@ -16,7 +16,7 @@ from roost.model.lock_files.parsing import (
 from roost.model.lock_files.writing import write_lock_file
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel, WheelSource, digest_lock
 
-DEFINITION = "sha256:" + "d" * 64
+CANONICAL = b'{"conda":{"channels":["conda-forge"],"dependencies":["a"]},"format":1}'
 
 
 def conda(name: str, version: str = "1") -> CondaPackage:
@@ -38,7 +38,7 @@ def lock(*names: str, platform: str = "linux-64") -> Lock:
 
 
 def text_of(*locks: Lock) -> str:
-    return write_lock_file(LockFile(definition_digest=DEFINITION, locks={scope_of(each): each for each in locks}))
+    return write_lock_file(LockFile(canonical=CANONICAL, locks={scope_of(each): each for each in locks}))
 
 
 TEXT = text_of(lock("a", "b", "c"), lock("a", platform="osx-arm64"))
@@ -84,7 +84,7 @@ def test_a_file_that_was_cut_is_refused(number: int) -> None:
 @given(data=st.data())
 def test_a_changed_line_is_never_used(data: st.DataObject) -> None:
     lines = TEXT.splitlines()
-    written = [n for n, line in enumerate(lines) if line and not line.startswith(("#", "definition"))]
+    written = [n for n, line in enumerate(lines) if line and not line.startswith("#")]
     number = data.draw(st.sampled_from(written))
     at = data.draw(st.integers(0, len(lines[number]) - 1))
     changed = data.draw(st.characters(categories=["L", "N"]).filter(lambda letter: letter != lines[number][at]))
@@ -93,6 +93,30 @@ def test_a_changed_line_is_never_used(data: st.DataObject) -> None:
         parse_lock_file("\n".join(lines).encode(), "p")
     assert caught.value.location is not None
     assert caught.value.location.line is not None
+
+
+@given(data=st.data())
+def test_a_line_that_is_put_elsewhere_changes_nothing_or_is_refused(data: st.DataObject) -> None:
+    lines = TEXT.splitlines()
+    number, other = (data.draw(st.integers(0, len(lines) - 1)) for _ in range(2))
+    match data.draw(st.sampled_from(["delete", "repeat", "swap", "replace", "comment"])):
+        case "delete":
+            del lines[number]
+        case "repeat":
+            lines.insert(other, lines[number])
+        case "swap":
+            lines[number], lines[other] = lines[other], lines[number]
+        case "replace":
+            lines[number] = lines[other]
+        case _:
+            lines[number] = f"# {lines[number]}"
+    try:
+        read = parse_lock_file("\n".join(lines).encode(), "p")
+    except LockFileInvalidError as error:
+        assert error.location is not None
+        assert error.hint
+    else:
+        assert write_lock_file(read) == TEXT
 
 
 def test_a_merge_conflict_is_named_with_its_line_and_the_command() -> None:
