@@ -1,4 +1,4 @@
-"""Changes of environment files: packages added and removed, and files that are begun."""
+"""Changes of environment files: packages added and removed, files that are begun, and the lock file beside one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from roost.wire.plans import EnvironmentSelector, PackageMoveView, Reason, SourceView
+from roost.wire.plans import Difference, EnvironmentSelector, PackageMoveView, Reason, SourceView
 from roost.wire.protocol import ErrorBody, WarningView
 
 PackageTexts = Annotated[list[Annotated[str, msgspec.Meta(max_length=10_000)]], msgspec.Meta(max_length=1000)]
+Platforms = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=100)]], msgspec.Meta(max_length=50)]
 
 
 class EditRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -106,3 +107,77 @@ class BeginResponse(msgspec.Struct, kw_only=True):
     text: str
     warnings: list[WarningView] = []
     """Which other environment file it comes before, or which one comes before it."""
+
+
+class LockFileRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Write the lock file of a definition, for one target on this machine and for further platforms."""
+
+    what: EnvironmentSelector
+    target: str = "auto"
+    platforms: Platforms = []
+    rebuild: bool = False
+    """Replace the file by new solves: for what is requested, and for the platforms that the file has."""
+    umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] = 0o077
+    """Of the client, for a file that is created."""
+
+
+class LockFileCheckRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Compare the lock file of a definition with the definition."""
+
+    what: EnvironmentSelector
+    target: str = "auto"
+    platforms: Platforms = []
+
+
+class LockSectionView(msgspec.Struct, kw_only=True):
+    """The lock of a lock file for one platform."""
+
+    scope: str
+    """The platform, with ``+host`` for a Python of the machine."""
+    state: Literal["kept", "new", "changed", "dropped"]
+    lock_digest: str
+    packages: int
+
+
+class LockFileResult(msgspec.Struct, kw_only=True):
+    """What was written."""
+
+    file: str
+    is_written: bool
+    """Whether the file was replaced: not if it had all of this already."""
+    definition_digest: str
+    sections: list[LockSectionView]
+    reasons: list[Reason] = []
+    warnings: list[WarningView] = []
+
+
+class LockFileMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One line of the stream of writing. The last line is ``result`` or ``error``."""
+
+    event: Literal["step", "progress", "log", "heartbeat", "result", "error"]
+    step: str | None = None
+    state: Literal["started", "finished"] | None = None
+    done: int | None = None
+    total: int | None = None
+    line: str | None = None
+    note: bool = False
+    """Whether ``line`` of a ``log`` was written for the user."""
+    source: SourceView | None = None
+    result: LockFileResult | None = None
+    error: ErrorBody | None = None
+
+
+class LockFileCheck(msgspec.Struct, kw_only=True):
+    """Whether a lock file fits its definition."""
+
+    file: str
+    fits: bool
+    definition_digest: str
+    locked_digest: str
+    """Digest of the definition that the file is for."""
+    reasons: list[Reason]
+    """What does not fit."""
+    differences: list[Difference]
+    """What the definition says otherwise than it did when it was locked."""
+    scopes: list[str]
+    warnings: list[WarningView] = []

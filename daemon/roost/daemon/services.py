@@ -33,6 +33,7 @@ from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.plan import Tools
 from roost.daemon.leases.interest import LeaseInterest
 from roost.daemon.leases.leases import ClientLeases
+from roost.daemon.lock_writing.writer import LockFileWriter
 from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.planning.planner import Planner
 from roost.daemon.prebuilding.prebuilds import Prebuilds
@@ -66,6 +67,7 @@ class Services:
     planner: Planner
     builds: Builds
     editor: EnvironmentEditor
+    lock_writer: LockFileWriter
     prebuilds: Prebuilds
     leases: ClientLeases
     prefixes: PrefixBuilds
@@ -160,6 +162,7 @@ def create_services(
         planner=planner,
         builds=builds,
         editor=EnvironmentEditor(store, engines, resolver, planner, builds),
+        lock_writer=LockFileWriter(store, engines, resolver, planner, builds),
         prebuilds=prebuilds,
         leases=ClientLeases(store.index, interest),
         prefixes=prefixes,

@@ -18,7 +18,8 @@ TRAILING_COMMAND = ("run", "exec")
 """Commands whose last arguments are a command line of its own."""
 MODULES = {
     "execution.launches": ("run", "exec", "shell"),
-    "execution.plans": ("plan", "digest", "lock"),
+    "execution.plans": ("plan", "digest"),
+    "execution.locks": ("lock",),
     "execution.builds": ("build", "builds"),
     "execution.runs": ("runs",),
     "editing.beginning": ("init",),

@@ -49,8 +49,6 @@ class FileLock(msgspec.Struct, frozen=True, kw_only=True):
     lock: Lock
     digest: str
     """That of the lock as the file has it. Where wheels have to be built first, the prefix has another one."""
-    text_digest: str = ""
-    """Digest of the file's text."""
 
 
 class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):

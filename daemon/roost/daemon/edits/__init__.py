@@ -11,5 +11,5 @@ It runs as the user whose file it is, and changes nothing that this user could n
 Imports ``workspace``, ``builds``, ``planning``, ``locks``, ``definitions``, ``workers``, ``jobs``, the store and the
 model.
 
-Doors: beginnings, editor.
+Doors: beginnings, editor, locking, replacement.
 """

@@ -19,7 +19,7 @@ from roost.daemon.builds.builds import Builds
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.files import WatchedFiles
 from roost.daemon.definitions.resolve import check_selector, find_file
-from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition, target_definition
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.edits.large_files import edit_text
 from roost.daemon.edits.locking import EditLock, EditLocks, selector_of_text
 from roost.daemon.edits.replacement import OriginalFile, read_original, replace_file
@@ -128,7 +128,8 @@ class EnvironmentEditor:
         edited = await edit_text(self._engines.workers, source, order)
         selector = selector_of_text(request, original.path, edited.data)
         resolved = await self._resolver.resolve(selector)
-        targeted = target_definition(resolved, Request(definition=resolved.definition, target="auto"))
+        request_of_text = Request(definition=resolved.definition, target="auto")
+        targeted, selector = await self._resolver.target(resolved, request_of_text, selector)
         return ChangedText(edited=edited, selector=selector, resolved=targeted)
 
     async def _resolve_before(self, request: EditRequest, original: OriginalFile) -> ResolvedDefinition | None:

@@ -70,7 +70,7 @@ class EditLocks:
         known = await self._index.locks.find(facts.generation.lock_digest) if facts.generation is not None else None
         known = known or await self._planner.shared_locks.adopt(resolved, selector, progress)
         if known is None:
-            solved = await self._solve(resolved, selector, former, progress)
+            solved = await self.solve(resolved, selector, former, progress)
             known = await self._planner.shared_locks.adopt(resolved, selector, progress, fresh=True) or solved
         return EditLock(lock=known, former=former)
 
@@ -110,7 +110,7 @@ class EditLocks:
                 return FormerLock(lock=lock, canonical=before.canonical)
         return await find_former_lock(self._index, resolved)
 
-    async def _solve(
+    async def solve(
         self,
         resolved: TargetedDefinition,
         selector: EnvironmentSelector,

@@ -6,5 +6,5 @@ request with the lock of its file).
 
 May import ``locks``, ``definitions``, ``engines`` and the packages below them, the store, the model and the wire types.
 
-Doors: applying.
+Doors: applying, choice, reading.
 """

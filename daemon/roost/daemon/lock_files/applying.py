@@ -54,10 +54,10 @@ class LockFiles:
         is_new = request.rebuild or request.as_of is not None
         if place is None or not place.exists or is_pinned(selector) or is_new or not _has_lock(resolved):
             return resolved
-        file, text_digest = await self.reader.read(place)
+        file = await self.reader.read(place)
         choice = choose_lock(file, place.path, resolved.digest, resolved.lock_scope, has_choices=_has_choices(selector))
         if choice.lock is not None:
-            lock = FileLock(path=place.path, lock=choice.lock, digest=digest_lock(choice.lock), text_digest=text_digest)
+            lock = FileLock(path=place.path, lock=choice.lock, digest=digest_lock(choice.lock))
             misfit = await self._verify(resolved, selector, lock)
             if misfit is None:
                 return msgspec.structs.replace(resolved, file_lock=lock)

@@ -32,8 +32,8 @@ class LockFileReader:
     def __init__(self) -> None:
         self._parsed: OrderedDict[tuple[str, str], LockFile] = OrderedDict()
 
-    async def read(self, place: LockFilePlace) -> tuple[LockFile, str]:
-        """Return what the file holds, all of it, and the digest of its text.
+    async def read(self, place: LockFilePlace) -> LockFile:
+        """Return what the file holds: all of it, or an error.
 
         Raises LockFileMissingError, LockFileInvalidError, LockFileNewerError.
         """
@@ -46,7 +46,7 @@ class LockFileReader:
             if len(self._parsed) > _KEPT:
                 self._parsed.popitem(last=False)
         self._parsed.move_to_end(key)
-        return file, key[1]
+        return file
 
 
 def read_lock_file(path: str) -> bytes:

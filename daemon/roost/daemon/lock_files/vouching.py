@@ -58,15 +58,21 @@ class LockFileVoucher:
         self._engines = engines
 
     async def verify(
-        self, resolved: TargetedDefinition, selector: EnvironmentSelector, file_lock: FileLock
+        self,
+        resolved: TargetedDefinition,
+        selector: EnvironmentSelector,
+        file_lock: FileLock,
+        *,
+        finds_python: bool = True,
     ) -> Reason | None:
-        """Check the lock against the definition, without asking anybody. Return why no Python of this machine fits.
+        """Check the lock against the definition, without asking anybody. Return why no Python of this machine fits,
+        unless it does not have to (``finds_python``).
 
         Raises LockFileUntrustedError, VariableMissingError.
         """
         job, shared = _create_job(resolved, selector), _share(resolved, file_lock)
         try:
-            python = await find_python(shared, job)
+            python = await find_python(shared, job) if finds_python else None
         except NoInterpreterError as error:
             text = f"The lock of {file_lock.path} is not used on this machine: {error.message}"
             return Reason(code=UNFIT, message=text)

@@ -128,7 +128,11 @@ class Planner:
             facts = await self._gather_facts(resolved, request, selector, solve=solve)
             decided = decide(request, facts)
             chosen = describe_selection(resolved.parsed.selection)
-            reasons = [*decided.reasons, *([chosen] if chosen is not None else []), *resolved.lock_reasons]
+            reasons = [
+                *decided.reasons,
+                *([chosen] if chosen is not None else []),
+                *_list_file_reasons(resolved, facts),
+            ]
             plan = msgspec.structs.replace(decided, changes=list(facts.changes), reasons=reasons)
             interpreter, is_user_managed = facts.image.interpreter, resolved.definition.python.user_managed
             image = plan.artifact.digest if plan.action == "reuse-image" and plan.artifact is not None else None
@@ -301,8 +305,19 @@ class Planner:
 
 
 def _file_lock(found: FileLock) -> LockFacts:
+    return LockFacts(digest=found.digest, lock=found.lock, shared=_file_reason(found))
+
+
+def _file_reason(found: FileLock) -> Reason:
     text = f"{found.path} has lock {short_digest(found.digest)} for this definition"
-    return LockFacts(digest=found.digest, lock=found.lock, shared=Reason(code="lock-file", message=text))
+    return Reason(code="lock-file", message=text)
+
+
+def _list_file_reasons(resolved: TargetedDefinition, facts: Facts) -> list[Reason]:
+    """Return what a plan says of the lock file beside the decision: that it is why a generation is used, or why it is
+    not used itself."""
+    is_known = resolved.file_lock is not None and facts.generation is not None
+    return [*([_file_reason(resolved.file_lock)] if is_known and resolved.file_lock else []), *resolved.lock_reasons]
 
 
 def _published_lock(result: LookupResult) -> LockFacts:

@@ -20,6 +20,7 @@ from roost.daemon.routes.documents import ROUTES_DOCUMENTS
 from roost.daemon.routes.edits import ROUTES_EDITS
 from roost.daemon.routes.images import ROUTES_IMAGES
 from roost.daemon.routes.leases import ROUTES_LEASES
+from roost.daemon.routes.lock_files import ROUTES_LOCK_FILES
 from roost.daemon.routes.registries import ROUTES_REGISTRIES
 from roost.daemon.routes.runs import ROUTES_RUNS
 from roost.daemon.routes.store import ROUTES_STORE
@@ -42,6 +43,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_DEFINITIONS,
     *ROUTES_BUILDS,
     *ROUTES_EDITS,
+    *ROUTES_LOCK_FILES,
     *ROUTES_RUNS,
     *ROUTES_STORE,
     *ROUTES_COLLECTION,

@@ -7,5 +7,5 @@ Reading order: ``family`` (the parser of ``env``), ``references`` (``NAME[:VERSI
 
 May import ``roost.client.cli`` (context, paging, parser, selector), and the client's packages below the command line.
 
-Doors: none.
+Doors: changes.
 """

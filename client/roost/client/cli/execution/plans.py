@@ -1,9 +1,8 @@
-"""``plan``, ``digest`` and ``lock``: what would happen, and why. They build nothing."""
+"""``plan`` and ``digest``: what would happen, and why. They build nothing."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,18 +10,15 @@ from typing import Any
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.selector import add_selector_options, build_selector
-from roost.client.errors import usage_error
 from roost.client.terminal.text import format_count, format_duration, format_size, paint
 
 Json = dict[str, Any]
 _MOST_CHANGES = 10
 """Lines of changed packages; what is left is counted."""
-LOCK_FORMATS = {".yml": "conda-lock", ".yaml": "conda-lock", ".txt": "explicit", "pixi.lock": "pixi"}
-"""The format of a lock by the file's extension or name."""
 
 
 def add(subparsers: Subparsers) -> None:
-    """Add ``plan``, ``digest`` and ``lock``."""
+    """Add ``plan`` and ``digest``."""
     plan = add_command(
         subparsers, "plan", plan_command, "Show the decision for each target; changes nothing.", "roost plan -t local"
     )
@@ -37,13 +33,6 @@ def add(subparsers: Subparsers) -> None:
     )
     add_selector_options(digest)
     digest.add_argument("--canonical", action="store_true", help="print the canonical form, which is what is digested")
-    lock = add_command(
-        subparsers, "lock", lock_command, "Write the lock in another tool's format.", "roost lock -o conda-lock.yml"
-    )
-    add_selector_options(lock)
-    lock.add_argument("--platform", metavar="P", help="such as linux-64, osx-arm64 or linux-64+cuda12")
-    lock.add_argument("--format", choices=("conda-lock", "pixi", "explicit"), help="default: by the file's name")
-    lock.add_argument("-o", dest="output", metavar="FILE", help="write FILE instead of standard output")
 
 
 def plan_command(context: Context) -> int:
@@ -120,45 +109,3 @@ def _digest_lines(answer: Json) -> Iterator[str]:
     for name, value in sorted(answer["canonical"].items()):
         if value not in (None, [], {}, ""):
             yield f"  {name} = {json.dumps(value, ensure_ascii=False)}"
-
-
-def lock_command(context: Context) -> int:
-    options = context.options
-    request: Json = {"what": build_selector(context), "format": _lock_format(options.format, options.output)}
-    request.update({"platform": options.platform} if options.platform else {})
-    answer = context.request("POST", "/v1/locks", request)
-    context.note_warnings(answer.get("warnings", []))
-    if options.output:
-        _write_lock(options.output, answer["text"])
-        context.note(f"wrote {options.output} ({answer['lock_digest']})")
-    if context.json:
-        context.print_json(answer)
-    elif not options.output:
-        context.write_file(answer["text"])
-    return 0
-
-
-def _lock_format(requested: str | None, output: str | None) -> str:
-    """Return the requested format, else the one of the file's name, else conda-lock.
-
-    The name of anything but a plain file (``/dev/stdout``) says nothing.
-    Raises: ClientError if the name has no format.
-    """
-    if requested or output is None or (os.path.exists(output) and not os.path.isfile(output)):
-        return requested or "conda-lock"
-    name = os.path.basename(output).lower()
-    found = LOCK_FORMATS.get(name) or LOCK_FORMATS.get(os.path.splitext(name)[1])
-    if found is None:
-        raise usage_error(
-            f"-o {output}: the name does not show the format.",
-            "Name it *.yml for conda-lock, pixi.lock or *.txt for explicit, or add --format.",
-        )
-    return found
-
-
-def _write_lock(path: str, text: str) -> None:
-    try:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except OSError as error:
-        raise usage_error(f"{path}: {error.strerror}", "Name a file that can be written with -o.") from error
