@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.pip_index import PipIndex
+from pathlib import Path
+
+from tests.support.interpreters import OWN_MINOR, home_with, need_pythons
+from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.roost_process import Roost
 
 NAMES = ("base", "fast", "slow", "tool", "docs", "more")
@@ -72,3 +75,99 @@ def test_choices_that_there_are_not_are_refused_by_name(roost: Roost) -> None:
     error = roost.failed(3, "plan", "-f", "requirements/base.txt", "--group", "docs")
     assert error["code"] == "choice-unavailable"
     assert "--group docs" in error["message"]
+
+
+WHICH = ("--", "python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
+
+
+def test_the_python_of_an_option_comes_before_that_of_a_file(roost: Roost, pip_index: PipIndex, tmp_path: Path) -> None:
+    (python,) = need_pythons(1)
+    roost.variables |= home_with(tmp_path / "home", python)
+    pip_index.wheel("base", "1.0")
+    roost.write("requirements.txt", "base\n")
+    digest = roost.json("digest")["definition_digest"]
+
+    def minor(*options: str) -> str:
+        return roost.ok("exec", *options, *WHICH).strip()
+
+    assert (minor(), minor("--python", python.minor), minor("--python", python.version)) == (
+        OWN_MINOR,
+        python.minor,
+        python.minor,
+    )
+    file = roost.write(".python-version", f"# ours\n{python.version}\n3.99\n")
+    assert minor() == python.minor, "a launch plan notices that the file appeared"
+    assert [each["path"] for each in roost.json("digest")["inputs"]][-1] == str(file)
+    assert minor("--python", OWN_MINOR) == OWN_MINOR
+    file.write_text("pypy3.10\n")
+    done = roost.run("run", *WHICH)
+    assert done.stdout.strip() == OWN_MINOR
+    assert ".python-version:1:1: 'pypy3.10' is not a version such as 3.12" in done.stderr
+    file.unlink()
+    assert roost.json("digest")["definition_digest"] == digest
+
+    roost.write("requirements.txt", "base\n# edited\n")
+    above = roost.write("pyproject.toml", f'[project]\nname = "own"\nrequires-python = "=={OWN_MINOR}.*"\n')
+    error = roost.failed(3, "plan", "-f", "pyproject.toml", "--python", python.minor)
+    assert error["code"] == "python-conflict"
+    assert f"--python {python.minor} is outside requires-python '=={OWN_MINOR}.*'" in error["message"]
+    assert (error["location"]["path"], error["location"]["line"]) == (str(above), 3)
+    file.write_text(f"{python.minor}\n")
+    done = roost.run("plan", "-f", "pyproject.toml")
+    assert f"{python.minor} is outside requires-python" in done.stderr
+    assert "this file is not used" in done.stderr
+    file.unlink()
+
+    error = roost.failed(2, "plan", "--python", "pypy3.10")
+    assert "expected a version such as 3.12" in error["message"]
+
+
+def test_packages_are_added_for_one_request(roost: Roost, pip_index: PipIndex) -> None:
+    fill(pip_index)
+    project = roost.write("pyproject.toml", PROJECT)
+    before = project.read_bytes()
+    roost.ok("run", *SAY)
+    pip_index.wheel("base", "2.0")
+    versions = roost.json("env", "list")["environments"]
+    plain = roost.json("plan")
+    assert roost.ok("run", "--with", "slow>=1", *SAY).strip() == "base slow tool"
+    value = ("--", "python", "-c", "import base, slow; print(base.value)")
+    assert roost.ok("exec", "--with", "slow>=1", *value).strip() == "1.0", (
+        "the versions without additions are preferred"
+    )
+    assert roost.json("plan")["lock_digest"] == plain["lock_digest"]
+    assert roost.json("env", "list")["environments"] == versions, "no version is registered"
+    assert project.read_bytes() == before
+    [run] = [each for each in roost.json("runs", "list")["runs"] if each["options"]]
+    assert run["options"] == {"with": ["slow>=1"]}
+    assert run["environment"]["version"] is None
+
+    roost.write("pyproject.toml", PROJECT.replace('"base"]', '"base", "fast"]'))
+    assert roost.ok("run", *SAY).strip() == "base fast tool"
+    asked = roost.json("build", "--with", "slow")["build"]
+    assert [each["text"] for each in asked["changes"]] == ["+ slow 1.0"]
+
+    roost.ok("env", "register", "--name", "train")
+    assert roost.ok("run", "-e", "train", "--with", "docs", *SAY).strip() == "base docs fast tool"
+    assert roost.ok("run", "-e", "train", *SAY).strip() == "base fast tool"
+    [train] = [each for each in roost.json("env", "list")["environments"] if each["name"] == "train"]
+    assert train["version"] == 1
+    assert roost.failed(125, "run", "-e", "train", "--extra", "fast", *SAY)["code"] == "usage"
+    assert "--image" in roost.failed(125, "run", "--image", "debian:12", "--with", "docs", *SAY)["message"]
+    assert roost.failed(2, "env", "register", "--name", "other", "--with", "docs")["code"] == "usage"
+    error = roost.failed(3, "plan", "--with", "a b")
+    assert error["message"].startswith("--with a b: ")
+
+
+def test_packages_alone_are_an_environment(roost: Roost, pip_index: PipIndex) -> None:
+    fill(pip_index)
+    assert roost.failed(125, "run", *SAY)["code"] == "definition-not-found"
+    done = roost.run("run", "--with", "base", "--with", "pip:tool", *SAY)
+    assert (done.stdout.strip(), done.returncode) == ("base tool", 0), done.stderr
+    name, content = wheel_bytes("docs", "3.0")
+    (roost.folder / name).write_bytes(content)
+    assert roost.ok("exec", "--with", f"./{name}", *SAY).strip() == "docs"
+    roost.write("base", "a file of the same name")
+    assert roost.ok("run", "--with", "base", *SAY).strip() == "base"
+    assert roost.json("env", "list")["environments"] == []
+    assert roost.failed(3, "plan", "--with", "-r list.txt")["code"] == "addition-refused"

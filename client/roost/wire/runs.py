@@ -142,6 +142,8 @@ class RunView(msgspec.Struct, kw_only=True):
     experiment: str | None = None
     rerun_of: str | None = None
     """Id of the run that this run repeats."""
+    options: dict[str, object] = {}
+    """What the request chose of the definition and added to it: ``python``, ``extras``, ``groups``, ``with``."""
     detached: bool = False
     created: str = ""
     interpreter: dict[str, object] | None = None

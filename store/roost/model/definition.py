@@ -264,6 +264,8 @@ class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
     """``scheme://host[:port]`` to ``user:password`` or ``/t/TOKEN``, for the engines in this request only: never
     stored, logged or digested."""
     project: ProjectSource | None = None
+    python_location: Location | None = None
+    """Where ``requires-python`` is written."""
     selection: Selection | None = None
     """The extras and groups that were read; ``None`` if the file offers none."""
     registered: RegisteredEnvironment | None = None

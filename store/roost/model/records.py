@@ -157,6 +157,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     experiment: str | None = None
     rerun_of: str | None = None
     """The run that this one repeats."""
+    options: dict[str, object] = {}
+    """What the request chose of the definition and added to it: ``python``, ``extras``, ``groups``, ``with``."""
     engine: dict[str, str] = {}
     """The variables (``DOCKER_HOST`` …) that name the engine of a run in a container, if the config did not."""
     variables: dict[str, str] = {}

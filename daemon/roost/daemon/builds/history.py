@@ -43,8 +43,8 @@ class BuildHistory:
     async def begin(self, build: BuildRecord, resolved: TargetedDefinition) -> None:
         """Record that ``build`` began. Raises StoreError."""
         await self.catch_up()
-        source = resolved.source
-        await self._index.definitions.record_sighting(resolved.digest, resolved.canonical, source.name, source.path)
+        name, path = resolved.source.name, resolved.sighted_path
+        await self._index.definitions.record_sighting(resolved.digest, resolved.canonical, name, path)
         await self._index.builds.insert(build)
         await self._events.append("build-started", **_event_fields(build))
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 
 import msgspec
 
+from roost.daemon.definitions.choices import (
+    ChosenDefinition,
+    apply_choices,
+    check_choices,
+    find_home,
+    get_choices,
+    list_chosen,
+    make_base,
+)
 from roost.daemon.definitions.files import FilesWithin, WatchedFiles
 from roost.daemon.definitions.large_inputs import (
     LargeInputError,
@@ -19,6 +27,7 @@ from roost.daemon.definitions.large_inputs import (
 )
 from roost.daemon.definitions.lock_places import find_lock_place
 from roost.daemon.definitions.resolved import (
+    ADDITIONS_FORMAT,
     DOCUMENT_FORMAT,
     ENVIRONMENT_FORMAT,
     IMAGE_FORMAT,
@@ -30,9 +39,7 @@ from roost.daemon.workers.context import JobContext
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
 from roost.model.definition import (
-    NO_CHOICES,
     Base,
-    Choices,
     ContainerSettings,
     Defaults,
     Definition,
@@ -51,39 +58,16 @@ from roost.model.names import parse_reference
 from roost.model.readers.read import CONTEXT_FILES, read_source, read_tables
 from roost.model.readers.source import DefinitionSource, require_utf8_path
 from roost.model.records import EnvironmentVersion, FileStamp, RunRecord
-from roost.store.sources.discover import DiscoveredFile, discover, discover_in
+from roost.store.sources.discover import DiscoveredFile, NoDefinitionError, discover, discover_in
 from roost.store.sources.files import describe_absence
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
 
-_PYTHON_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,5}(\.[0-9]{1,5})?")
-
 
 def is_pinned(selector: EnvironmentSelector) -> bool:
     """Whether one generation or one lock is requested, instead of the current one."""
     return selector.generation is not None or selector.lock is not None
-
-
-def has_choices(selector: EnvironmentSelector) -> bool:
-    """Whether options choose or add something that the definition does not say by itself."""
-    return bool(get_choices(selector) != NO_CHOICES or selector.additions or selector.no_project or selector.locked)
-
-
-def get_choices(selector: EnvironmentSelector) -> Choices:
-    """Return what the selector chooses among the things that a file offers."""
-    return Choices(python=selector.python, extras=tuple(selector.extras), groups=tuple(selector.groups))
-
-
-def check_choices(selector: EnvironmentSelector) -> None:
-    """Raise InvalidRequestError if a choice can't name anything."""
-    if selector.python is not None and not _PYTHON_VERSION.fullmatch(selector.python):
-        raise InvalidRequestError(
-            f"--python is {selector.python!r}; expected a version such as 3.12 or 3.12.4", hint="Give X.Y or X.Y.Z."
-        )
-    for option, names in (("--extra", selector.extras), ("--group", selector.groups), ("--with", selector.additions)):
-        if any(not name.strip() or "\0" in name or "\n" in name for name in names):
-            raise InvalidRequestError(f"{option} has an empty name, or one of several lines", hint="Give one name.")
 
 
 def check_selector(selector: EnvironmentSelector) -> None:
@@ -193,8 +177,9 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
     elif selector.document is not None:
         parsed = read_tables(selector.document, files, os.path.join(selector.cwd, "<document>"), choices)
         parsed = msgspec.structs.replace(parsed, format=DOCUMENT_FORMAT, path=None)
+    elif (found := _find_file_or_additions(selector, files)) is None:
+        parsed = ReadResult(definition=Definition(), format=ADDITIONS_FORMAT)
     else:
-        found = find_file(selector, files)
         data = selector.text.encode() if selector.text is not None else None
         path, absent, notices = found.path, found.absent, found.notices
         source = DefinitionSource(path=path, data=data, format=found.format)
@@ -202,6 +187,11 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         lock_file, lock_absent = find_lock_place(found, files, is_named=selector.file is not None)
         absent = (*absent, *lock_absent)
     parsed = _with_absolute_interpreter(parsed, os.path.dirname(path) if path else selector.cwd)
+    made = ChosenDefinition(parsed=parsed)
+    if parsed.registered is None and selector.image is None:  # otherwise the definition comes from the index
+        home = find_home(path, selector.cwd) if selector.document is None else None
+        made = apply_choices(parsed, selector, files, home)
+        parsed, absent = made.parsed, (*absent, *made.absent)
     defaults = parsed.defaults.apply_to(defaults)
     form = canonicalise_definition(parsed.definition, defaults)
     settings = canonicalise_settings(parsed.settings)
@@ -220,7 +210,19 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         defaults=defaults,
         project=None if is_sent or selector.no_project else parsed.project,
         lock_file=lock_file,
+        chosen=list_chosen(selector),
+        base=make_base(made.base, defaults),
     )
+
+
+def _find_file_or_additions(selector: EnvironmentSelector, files: WatchedFiles) -> DiscoveredFile | None:
+    """Return the file that the selector means; ``None`` if there is none and the packages that it adds are all."""
+    try:
+        return find_file(selector, files)
+    except NoDefinitionError:
+        if not selector.additions:
+            raise
+        return None
 
 
 def _view_notice(notice: Notice) -> WarningView:

@@ -20,6 +20,8 @@ DOCUMENT_FORMAT = "document"
 """Format of a definition that was sent as a document."""
 IMAGE_FORMAT = "image"
 """Format of a definition that is ``--image REF`` and nothing else."""
+ADDITIONS_FORMAT = "additions"
+"""Format of a definition that consists of added packages, where there is no environment file."""
 RUN_FORMAT = "run"
 """Format of what a recorded run used."""
 
@@ -51,6 +53,13 @@ class FileLock(msgspec.Struct, frozen=True, kw_only=True):
     """That of the lock as the file has it. Where wheels have to be built first, the prefix has another one."""
 
 
+class BaseDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """What options made another definition of, for one request: a solve prefers the versions of its lock."""
+
+    digest: str
+    canonical: bytes
+
+
 class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A request's definition with its digest, its settings and the state of the files that it was read from."""
 
@@ -74,6 +83,12 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """What is installed on top of the definition for a target that runs prefixes, unless the request leaves it out."""
     environment: tuple[str, int] | None = None
     """Name and version of a registered environment."""
+    chosen: dict[str, object] = {}
+    """The options by which it is another one than its file or environment says, as runs record them. It belongs to the
+    request: no version of an environment is registered for it."""
+    base: BaseDefinition | None = None
+    """The definition without the packages that the request added; the version that its options changed. ``None`` for a
+    file with other choices, whose former definitions are found by its path."""
     former: FormerLock | None = None
     """What a solve is to prefer; ``None``: what this machine had for the same path or environment, if anything."""
 
@@ -87,6 +102,12 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def settings(self) -> Settings:
         return self.parsed.settings
+
+    @property
+    def sighted_path(self) -> str | None:
+        """The path that has this definition, for what prefers the versions of the path's last one. What was added for
+        one request is at no path."""
+        return self.source.path if self.base is None else None
 
     @property
     def inputs(self) -> tuple[InputFile, ...]:

@@ -126,6 +126,7 @@ def run_view(run: RunRecord) -> RunView:
         python_path=run.python_path,
         experiment=run.experiment,
         rerun_of=run.rerun_of,
+        options=run.options,
         detached=run.detached,
         created=run.created,
         interpreter=run.interpreter,

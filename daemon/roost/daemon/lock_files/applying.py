@@ -10,14 +10,14 @@ import msgspec
 
 from roost.daemon.decision.facts import Request
 from roost.daemon.decision.images import is_unmodified
-from roost.daemon.definitions.resolve import get_choices, is_pinned
+from roost.daemon.definitions.choices import list_chosen
+from roost.daemon.definitions.resolve import is_pinned
 from roost.daemon.definitions.resolved import FileLock, FormerLock, ResolvedDefinition, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.lock_files.choice import CHOICES, PLATFORM_MISSING, LockChoice, choose_lock
 from roost.daemon.lock_files.reading import LockFileMissingError, LockFileReader
 from roost.daemon.lock_files.vouching import LockFileVoucher
 from roost.model.canonical.form import list_choice_rules
-from roost.model.definition import NO_CHOICES
 from roost.model.errors import CodedError, InvalidRequestError, Location
 from roost.model.locks.lock import digest_lock
 from roost.store.index.index import Index
@@ -54,8 +54,8 @@ class LockFiles:
         is_new = request.rebuild or request.as_of is not None
         if place is None or not place.exists or is_pinned(selector) or is_new or not _has_lock(resolved):
             return resolved
-        file = await self.reader.read(place)
-        choice = choose_lock(file, place.path, resolved.digest, resolved.lock_scope, has_choices=_has_choices(selector))
+        file, chosen = await self.reader.read(place), bool(list_chosen(selector))
+        choice = choose_lock(file, place.path, resolved.digest, resolved.lock_scope, has_choices=chosen)
         if choice.lock is not None:
             lock = FileLock(path=place.path, lock=choice.lock, digest=digest_lock(choice.lock))
             misfit = await self._verify(resolved, selector, lock)
@@ -93,11 +93,6 @@ def _with_preferences(resolved: TargetedDefinition, choice: LockChoice) -> Targe
         lock_reasons=(reason,),
         warnings=[*resolved.warnings, *warnings],
     )
-
-
-def _has_choices(selector: EnvironmentSelector) -> bool:
-    """Whether options make another definition of what the file says."""
-    return get_choices(selector) != NO_CHOICES or bool(selector.additions)
 
 
 def _has_lock(resolved: ResolvedDefinition) -> bool:

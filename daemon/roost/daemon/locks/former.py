@@ -1,9 +1,10 @@
 """The former lock of an edited definition, and what moved since.
 
 Which one: 1. the one that comes with the definition (an edit that roost makes, a ``roost.lock`` that does not fit any
-more); 2. for a file, the current generation of the definition that was built or run from the same path last, if that
-had other content; 3. for a version of an environment, that of the version before. There is none if the two differ in
-which version is chosen of several that fit (``--resolution lowest``): uv drops its own lock then, too.
+more); 2. for a definition that options made of another one, the current generation of that one; 3. for a file, the
+current generation of the definition that was built or run from the same path last, if that had other content; 4. for a
+version of an environment, that of the version before. There is none if the two differ in which version is chosen of
+several that fit (``--resolution lowest``): uv drops its own lock then, too.
 
 That the history of a path has a part in a solve is no ambient influence. Only a first solve on this machine has
 preferences, and its result is a lock like any other: it satisfies the definition, stands in the index and in the
@@ -33,13 +34,14 @@ async def find_former_lock(index: Index, resolved: TargetedDefinition) -> Former
     if resolved.former is not None:
         return resolved.former
     scope, digest = resolved.generation_scope, resolved.digest
-    if resolved.environment is not None:
+    generation, base, path = None, resolved.base, resolved.source.path
+    if base is not None:
+        generation = await index.generations.find_current(base.digest, scope)
+    if generation is None and resolved.environment is not None:
         name, version = resolved.environment
         generation = await index.generations.find_of_earlier_version(digest, scope, name, version)
-    elif resolved.source.path is not None:
-        generation = await index.generations.find_last_of_path(digest, scope, resolved.source.path)
-    else:
-        return None
+    elif generation is None and path is not None:
+        generation = await index.generations.find_last_of_path(digest, scope, path)
     if generation is None:
         return None
     lock = await index.locks.find(generation.lock_digest)
@@ -54,11 +56,11 @@ async def find_former_lock(index: Index, resolved: TargetedDefinition) -> Former
 async def note_use(index: Index, resolved: TargetedDefinition) -> None:
     """Record that this is what the file has now, for the next edit; builds and runs record it themselves. What is ready
     is not held up by a full disk."""
-    if resolved.source.path is None or resolved.parsed.format == RUN_FORMAT:
+    path = resolved.sighted_path
+    if path is None or resolved.parsed.format == RUN_FORMAT:
         return
     with suppress(StoreError):
-        source = resolved.source
-        await index.definitions.record_sighting(resolved.digest, resolved.canonical, source.name, source.path)
+        await index.definitions.record_sighting(resolved.digest, resolved.canonical, resolved.source.name, path)
 
 
 async def list_moves(former: FormerLock, lock: Lock, resolved: TargetedDefinition) -> list[PackageMoveView]:

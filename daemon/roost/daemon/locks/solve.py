@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -220,8 +221,14 @@ def conda_specs(definition: Definition) -> list[str]:
     if definition.pip.requirements and "pip" not in names:
         specs.append("pip")
     if definition.python.requires and "python" not in names:
-        specs.append(f"python {definition.python.requires.replace(' ', '')}")
+        specs.append(f"python {format_conda_versions(definition.python.requires)}")
     return specs
+
+
+def format_conda_versions(requires: str) -> str:
+    """Return a specifier set (PEP 440) as versions of a match spec, in which ``==3.12.*`` is ``3.12.*``: rattler reads
+    ``>=3.10,==3.12.*`` as the version 3.12 alone."""
+    return ",".join(re.sub(r"^===?(?=.*\.\*$)", "", part) for part in requires.replace(" ", "").split(","))
 
 
 async def _choose_wheels(engines: Engines, job: SolveJob, packages: list[CondaPackage], progress: Progress) -> PipLock:

@@ -13,8 +13,9 @@ from roost.daemon.builds.credentials import require_unattended_credentials
 from roost.daemon.builds.job import BuildJob
 from roost.daemon.config.ids import new_id
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
+from roost.daemon.definitions.choices import has_choices
 from roost.daemon.definitions.editables import editable_warnings
-from roost.daemon.definitions.resolve import has_choices, resolve_run, used_image
+from roost.daemon.definitions.resolve import resolve_run, used_image
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.installers import refuse_installation

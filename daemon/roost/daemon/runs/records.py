@@ -110,6 +110,7 @@ class RunRecords:
             interpreter=dict(interpreter) if interpreter else None,
             experiment=request.experiment,
             rerun_of=rerun_of,
+            options=dict(resolved.chosen),
             variables={**own, **variables},
             secrets=tuple(sorted({*request.secrets, *secret_names})),
             word_variables=command.variables,
@@ -125,11 +126,11 @@ class RunRecords:
             definition=resolved.canonical.decode(),
             settings=resolved.settings_canonical.decode(),
             name=source.name,
-            source=source.path,
+            source=resolved.sighted_path,
         )
         await asyncio.to_thread(create_folder, self.folder(run.id), begun)
         seen = KnownDefinition(
-            digest=resolved.digest, canonical=resolved.canonical, name=source.name, source=source.path
+            digest=resolved.digest, canonical=resolved.canonical, name=source.name, source=resolved.sighted_path
         )
         begin = partial(self._store.index.begin_run, run, seen, resolved.settings_canonical)
         return await self._events.record_with(begin, "run-created", run=run.id, command=list(run.command))

@@ -14,7 +14,7 @@ import msgspec
 
 from roost.daemon.caller.current import caller_variables
 from roost.daemon.caller.variables import without_secrets
-from roost.daemon.definitions.resolve import get_choices
+from roost.daemon.definitions.choices import get_choices
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.watch.reading import WatchSubject
 from roost.model.errors import InvalidDefinitionError

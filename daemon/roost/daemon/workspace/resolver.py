@@ -5,10 +5,13 @@ Separate because a selector may also name a run or a registered version: ``defin
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.decision.facts import Request
+from roost.daemon.definitions.choices import apply_to_registered
 from roost.daemon.definitions.config_reloader import ConfigReloader
 from roost.daemon.definitions.large_inputs import SmallFiles
 from roost.daemon.definitions.resolve import check_selector, resolve, resolve_environment, resolve_run
@@ -59,6 +62,8 @@ class EnvironmentResolver:
         else:
             resolved = await resolve(selector, self._config.defaults, file, folder, workers=self._workers, files=files)
             resolved = await follow_reference(self._store, resolved)
+        if selector.environment is not None or resolved.parsed.registered is not None:
+            resolved = await asyncio.to_thread(apply_to_registered, resolved, selector)
         return await locate_stored_wheels(self._store.layout, resolved)
 
     async def target(

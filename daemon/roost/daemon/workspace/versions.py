@@ -78,9 +78,9 @@ class EnvironmentVersions:
     async def ensure_registered(self, resolved: ResolvedT) -> ResolvedT:
         """Return ``resolved`` with its name and version, after registering it if this is the first run that uses it.
 
-        What a recorded run used is returned unchanged.
+        What a recorded run used is returned unchanged, and so is what options chose or added for this run alone.
         """
-        if resolved.environment is not None or resolved.parsed.format == RUN_FORMAT:
+        if resolved.environment is not None or resolved.chosen or resolved.parsed.format == RUN_FORMAT:
             return resolved
         name = derive_name(resolved.source.name)
         version = await self._store.index.environments.find_same(name, resolved.digest, resolved.settings_digest)

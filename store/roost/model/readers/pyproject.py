@@ -188,4 +188,5 @@ def _build_requirements_result(
         name = toml.table("project").get("name") if format == "pyproject" else None
         if name is not None and not isinstance(name, str):
             raise toml.error(f"'name' is {name!r}; expected a string", "project", "name")
-    return reading.build_result(Definition(pip=Pip(requirements=tuple(items)), python=python), format, name=name)
+    result = reading.build_result(Definition(pip=Pip(requirements=tuple(items)), python=python), format, name=name)
+    return msgspec.structs.replace(result, python_location=toml.locate(*keys) if python.requires else None)

@@ -147,7 +147,8 @@ class _RoostFileReader:
         parsed = self.reading.build_result(definition, "roost", settings=settings, name=name)
         with recover():
             defaults = self._read_defaults(sections["defaults"])
-        return msgspec.structs.replace(parsed, defaults=defaults, project=project)
+        where = self._locate("python", "requires") if python.requires else None
+        return msgspec.structs.replace(parsed, defaults=defaults, project=project, python_location=where)
 
     def _read_defaults(self, table: dict[str, Any]) -> DefaultOverrides:
         """Read the defaults that apply instead of the configured ones if the other sections do not set them."""

@@ -15,6 +15,7 @@ from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.canonical.form import select_effective_defaults
 from roost.model.definition import DefaultOverrides
+from roost.model.errors import InvalidRequestError
 from roost.model.names import (
     NameInvalidError,
     VersionReference,
@@ -74,6 +75,11 @@ class DocumentQuery(VersionQuery, kw_only=True):
 
 async def register_environment(call: Call[RegisterRequest]) -> RegisterResponse:
     services, body = call.app[SERVICES], call.body
+    if body.what.additions:
+        raise InvalidRequestError(
+            "--with adds packages for one request, and a version is for all later ones",
+            hint="Write them into the file: `roost add PKG`.",
+        )
     resolved = await services.resolver.resolve(body.what)
     if await services.store.index.definitions.find(resolved.digest) is None:
         await services.planner.check_specs(resolved)

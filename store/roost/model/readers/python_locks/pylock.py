@@ -49,7 +49,8 @@ def read_pylock(reading: ReadContext, toml: TomlText) -> ReadResult:
     requires = toml.data.get("requires-python")
     python = Python(requires=re.sub(r"\s+", "", requires) if isinstance(requires, str) else None)
     result = reading.build_result(Definition(pip=Pip(requirements=items), python=python), "pylock")
-    return msgspec.structs.replace(result, selection=lock.selection)
+    where = toml.locate("requires-python")
+    return msgspec.structs.replace(result, selection=lock.selection, python_location=where)
 
 
 class _Pylock:

@@ -77,7 +77,8 @@ def read_uv_lock(reading: ReadContext, toml: TomlText) -> ReadResult:
     python = Python(requires=re.sub(r"\s+", "", requires) if isinstance(requires, str) else None)
     definition = Definition(pip=Pip(requirements=tuple(items)), python=python)
     result = reading.build_result(definition, "uv-lock", name=lock.name)
-    return msgspec.structs.replace(result, selection=lock.selection)
+    where = toml.locate("requires-python")
+    return msgspec.structs.replace(result, selection=lock.selection, python_location=where)
 
 
 class _UvLock:
