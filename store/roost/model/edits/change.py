@@ -120,15 +120,18 @@ def _parse_pip(body: str) -> RequestedPackage:
     return RequestedPackage(text=body, name=normalise_name(found.name), section="pip", is_bare=is_bare)
 
 
-def parse_name(text: str) -> str:
-    """Return the name of a package to remove. Raises: PackageTextError if it is more than a name."""
-    body = text.strip()
+def parse_name(text: str) -> tuple[PackageSection | None, str]:
+    """Return the section, if ``pip:`` or ``conda:`` precedes it, and the name of a package to remove, in lower case.
+
+    Raises: PackageTextError if the text is more than a name.
+    """
+    body, section = text.strip(), None
     if prefix := _PREFIX.match(body):
-        body = body[prefix.end() :]
+        body, section = body[prefix.end() :], prefix[1]
     if not _BARE_NAME.fullmatch(body):
         shown = strip_credentials(body)[0]
         raise PackageTextError(f"{shown!r} is not the name of a package", hint="Name the package without a version.")
-    return body.lower()
+    return ("conda" if section == "conda" else "pip" if section else None), body.lower()
 
 
 def with_versions(order: EditOrder, versions: Mapping[str, str]) -> EditOrder:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Mapping
 
-from roost.model.edits.change import EditOrder, EditRefusedError, ItemEdit
-from roost.model.readers.source import DefinitionSource, FileAccess
+import msgspec
+from packaging.requirements import Requirement
+
+from roost.model.definition import Choices, ReadResult
+from roost.model.documents.document import convert_document
+from roost.model.edits.change import EditOrder, EditRefusedError, ItemEdit, PackageSection, parse_package
+from roost.model.edits.editing import EditedText
+from roost.model.edits.formats import BOUNDED_FORMATS, PackageList, choose_lists, find_command
+from roost.model.edits.steps import add_package, remove_package
+from roost.model.edits.verification import TouchedNames, verify_reading
+from roost.model.errors import Location
+from roost.model.readers.detect import FormatUnreadError
+from roost.model.readers.read import detect_format, read_source
+from roost.model.readers.source import DefinitionSource, FileAccess, ReadContext, decode_text
 
 
 class EditedSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,10 +33,112 @@ class EditedSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def edit_source(source: DefinitionSource, files: FileAccess, order: EditOrder) -> EditedSource:
-    """Return the file of ``source`` with the packages of ``order`` added and removed, and everything else as it was.
+    """Return the file of ``source`` with the packages of ``order`` removed and added, and everything else as it was.
+
+    Adding packages that are not listed, and removing them again, gives the file back byte for byte. What an addition
+    had to create stays: a list that did not exist is empty then, ``pip`` stays a dependency of a conda environment, and
+    a script keeps its metadata. A ``pip`` section of a conda environment goes with its last package.
 
     Raises: EditRefusedError if that can't be done without changing more, PackageNotListedError if a package that is to
-    be removed is not in the file, PackageTextError if a text is not a package, InvalidDefinitionError if the file is
-    not valid.
+    be removed is not in the file, PackageTextError if a text is not a package, InvalidRequestError if the order has
+    options that this kind of file does not have, InvalidDefinitionError if the file is not valid.
     """
-    raise EditRefusedError("Files of this kind can't be edited yet")
+    path = source.path or "/<text>"
+    if source.data is None and not files.is_folder(path):
+        data = ReadContext(files, path).load_file(path, None)
+        source = DefinitionSource(path=path, data=data, format=source.format)
+    try:
+        return _edit(source, files, order, path)
+    except EditRefusedError as error:
+        where = error.location
+        if where is None or where.path == "<text>":
+            error.location = Location(
+                path=path, line=where.line if where else None, column=where.column if where else None
+            )
+        raise
+
+
+def _edit(source: DefinitionSource, files: FileAccess, order: EditOrder, path: str) -> EditedSource:
+    format = _detect_format(source, files, order)
+    original = EditedText(source.data or b"", format, path)
+    lists = choose_lists(format, original.content, order)
+    before = _read_before(source, files, original, order)
+    text, removed, added = original, list[ItemEdit](), list[ItemEdit]()
+    for name in order.remove:
+        text, edits = remove_package(text, lists, name, before)
+        removed += edits
+    for written in order.add:
+        package = parse_package(written, order.section, next(iter(lists)))
+        if package.section not in lists:
+            choose_lists(format, text.content, msgspec.structs.replace(order, section=package.section))  # says why
+        text, edits = add_package(text, lists, package, before)
+        added += edits
+    if text.data != original.data:
+        _verify(
+            DefinitionSource(path=path, data=text.data, format=source.format), files, order, before, [*removed, *added]
+        )
+    return EditedSource(
+        data=text.data,
+        items=(*removed, *(_with_line(item, text, lists) for item in added)),
+        format=format,
+        unbounded=tuple(item.name for item in added if format in BOUNDED_FORMATS and _is_unbounded(item)),
+    )
+
+
+def _detect_format(source: DefinitionSource, files: FileAccess, order: EditOrder) -> str:
+    """Return the format. Raises: EditRefusedError with another tool's command if the file is one that only it reads."""
+    if source.data is None:
+        return "context"
+    try:
+        return detect_format(source, files)
+    except FormatUnreadError as error:
+        verb, words = ("add", order.add) if order.add else ("remove", order.remove)
+        command = find_command(source.path or "", decode_text(source.data, source.path or ""), verb)
+        if command is None:
+            raise
+        raise EditRefusedError(
+            error.message, hint=f"Run `{' '.join([command, *words])}`.", location=error.location
+        ) from None
+
+
+def _read_before(source: DefinitionSource, files: FileAccess, text: EditedText, order: EditOrder) -> ReadResult | None:
+    """Return what is in the file; ``None`` if it has nothing of an environment yet.
+
+    Raises: InvalidDefinitionError if it is not valid.
+    """
+    document = read_source(source, files)
+    is_first_group = order.group is not None and text.format == "pyproject" and not text.has_project
+    if document.errors and order.add and (not text.is_begun or text.is_blank or is_first_group):
+        return None
+    if document.errors and not text.is_begun:
+        return None
+    return convert_document(document)
+
+
+def _verify(
+    source: DefinitionSource,
+    files: FileAccess,
+    order: EditOrder,
+    before: ReadResult | None,
+    items: list[ItemEdit],
+) -> None:
+    """Read the new text, and compare it with what was read before. Raises: EditRefusedError."""
+    names = {section: frozenset(item.name for item in items if item.section == section) for section in ("conda", "pip")}
+    verify_reading(before, read_source(source, files), TouchedNames(**names))
+    if order.extra or order.group:
+        choices = Choices(extras=(order.extra,) if order.extra else (), groups=(order.group,) if order.group else ())
+        verify_reading(None, read_source(source, files, choices), TouchedNames())
+
+
+def _with_line(item: ItemEdit, text: EditedText, lists: Mapping[PackageSection, PackageList]) -> ItemEdit:
+    """Return an item that was added with its line in the new text."""
+    listed = lists.get(item.section, PackageList(item.section, text.format)).open(text.content)
+    found = next((each for each in listed.items if (each.name, each.text) == (item.name, item.after)), None)
+    return item if found is None else msgspec.structs.replace(item, line=text.find_line(found.start))
+
+
+def _is_unbounded(item: ItemEdit) -> bool:
+    if item.action != "added" or item.section != "pip" or not item.after:
+        return False
+    found = Requirement(item.after)
+    return not found.specifier and not found.url
