@@ -105,6 +105,8 @@ class BeginResponse(msgspec.Struct, kw_only=True):
     file: str
     kind: Literal["conda", "pip", "pyproject", "script"]
     text: str
+    is_searched: bool
+    """Whether commands in its folder find it by its name; otherwise it has to be named."""
     warnings: list[WarningView] = []
     """Which other environment file it comes before, or which one comes before it."""
 

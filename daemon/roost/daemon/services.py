@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -161,7 +162,9 @@ def create_services(
         engines=engines,
         planner=planner,
         builds=builds,
-        editor=EnvironmentEditor(store, engines, resolver, planner, builds),
+        editor=EnvironmentEditor(
+            store, engines, resolver, planner, builds, partial(watches.note_use, target="auto", ready=None)
+        ),
         lock_writer=LockFileWriter(store, engines, resolver, planner, builds),
         prebuilds=prebuilds,
         leases=ClientLeases(store.index, interest),

@@ -14,7 +14,7 @@ from roost.model.edits.beginnings import BeginningKind, begin_file, suggest_kind
 from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
 from roost.model.readers.source import require_utf8_path
 from roost.store.cancellation import finish_thread_despite_cancel
-from roost.store.sources.discover import discover, discover_in, find_rivals
+from roost.store.sources.discover import SEARCHED_NAMES, discover, discover_in, find_rivals
 from roost.wire.edits import BeginRequest, BeginResponse
 from roost.wire.protocol import WarningView
 
@@ -49,8 +49,14 @@ async def begin_environment(request: BeginRequest) -> BeginResponse:
     before = await asyncio.to_thread(_find_environment, os.path.dirname(file.path))
     await finish_thread_despite_cancel(_create, file, request.umask)
     after = await asyncio.to_thread(_find_environment, os.path.dirname(file.path))
-    warnings = [] if file.kind == "script" else describe_order(file.path, before, after)
-    return BeginResponse(file=file.path, kind=file.kind, text=file.text, warnings=warnings)
+    is_searched = os.path.basename(file.path) in SEARCHED_NAMES
+    return BeginResponse(
+        file=file.path,
+        kind=file.kind,
+        text=file.text,
+        is_searched=is_searched,
+        warnings=describe_order(file.path, before, after) if is_searched else [],
+    )
 
 
 async def _choose_python(request: BeginRequest) -> str | None:
@@ -122,7 +128,7 @@ def describe_order(path: str, before: str | None, after: str | None) -> list[War
     """Return what to say if a new file hides another, or is hidden. ``before`` and ``after`` are what commands in the
     folder used and use."""
     if after is not None and after != path:
-        message = f"{after} comes before {os.path.basename(path)}: commands here use that one, unless -f names the new"
+        message = f"commands here use {after}, which comes before {os.path.basename(path)} (-f names that one)"
         return [WarningView(code="file-hidden", message=message)]
     if before is not None:
         message = f"commands here used {before} until now, and use {os.path.basename(path)} from now on"

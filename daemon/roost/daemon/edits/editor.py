@@ -61,9 +61,17 @@ class EnvironmentEditor:
     """Adds packages to environment files, and removes them."""
 
     def __init__(
-        self, store: Store, engines: Engines, resolver: EnvironmentResolver, planner: Planner, builds: Builds
+        self,
+        store: Store,
+        engines: Engines,
+        resolver: EnvironmentResolver,
+        planner: Planner,
+        builds: Builds,
+        on_use: Callable[[EnvironmentSelector, ResolvedDefinition], None] = lambda selector, resolved: None,
     ) -> None:
+        """``on_use`` is called with the request's selector and the definition of a file that was replaced."""
         self._store = store
+        self._on_use = on_use
         self._engines = engines
         self._resolver = resolver
         self._locks = EditLocks(store.index, engines, planner, builds)
@@ -115,6 +123,8 @@ class EnvironmentEditor:
                 changed = await self._change(request, found, original, order)
             if not request.dry_run:
                 chosen = await self._write(original, changed, chosen, progress)
+                if request.group is None and request.extra is None:
+                    self._on_use(request.what, changed.resolved)
         except CodedError as error:
             _explain(error, original, changed.edited.data)
             raise

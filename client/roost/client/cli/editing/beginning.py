@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any
 
 from roost.client.cli.context import Context
@@ -48,16 +49,10 @@ def init_command(context: Context) -> int:
         return 0
     path = format_path(answer["file"])
     context.print(f"wrote {path}")
-    named = f" -f {path}" if answer["kind"] == "script" or os.sep in path else ""
-    context.note(f"`roost add PKG{named}` adds packages, `roost run {_example(answer, path)}` runs in the environment")
+    named = "" if answer["is_searched"] and os.sep not in path else f"-f {shlex.quote(path)} "
+    command = shlex.quote(path) if answer["kind"] == "script" else f"{named}python"
+    context.note(f"`roost add {named}PKG` adds packages, `roost run {command}` runs in the environment")
     return 0
-
-
-def _example(answer: Json, path: str) -> str:
-    """Return what ``roost run`` would be called with."""
-    if answer["kind"] == "script":
-        return path
-    return f"-f {path} python" if os.sep in path else "python"
 
 
 def _umask() -> int:
