@@ -74,6 +74,7 @@ class EnvironmentEditor:
         self._on_use = on_use
         self._engines = engines
         self._resolver = resolver
+        self._planner = planner
         self._locks = EditLocks(store.index, engines, planner, builds)
         self._turns: WeakValueDictionary[str, WorkLimit] = WeakValueDictionary()
         """Held by the change of a file, by the file's path without links."""

@@ -1,9 +1,10 @@
 """The lock of a changed definition: found or solved for before the file is replaced, and recorded for what runs next.
 
-A lock that is known comes first, as in a build: 1. that of the current generation, 2. one that another machine shared,
-3. a new solve, which prefers the versions that the definition had before it was changed. What is recorded is a
-generation like a build's: the file is replaced after it, so that whoever sees the new file (a run, a watch) finds the
-lock, and nobody solves again. A lock whose file was never replaced stays the first of its definition, and harms nobody.
+A lock that is known comes first, as in a build: 1. that of a ``roost.lock`` which is for the changed text already, 2. that
+of the current generation, 3. one that another machine shared, 4. a new solve, which prefers the versions that the
+definition had before. What is recorded is a generation like a build's: the file is replaced after it, so that whoever
+sees the new file (a run, a watch) finds the lock, and nobody solves again. A lock whose file was never replaced stays
+the first of its definition, and harms nobody.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class EditLocks:
         if resolved.definition.python.user_managed or (resolved.is_image and is_unmodified(resolved.definition)):
             return None
         former = await self._find_former(resolved, before)
+        if resolved.file_lock is not None:
+            return EditLock(lock=resolved.file_lock.lock, former=former)
         facts = await self._planner.find_lock(resolved, Request(definition=resolved.definition), selector)
         known = await self._index.locks.find(facts.generation.lock_digest) if facts.generation is not None else None
         known = known or await self._planner.shared_locks.adopt(resolved, selector, progress)
@@ -81,7 +84,9 @@ class EditLocks:
         return EditLock(lock=lock) if lock is not None else None
 
     async def record(self, resolved: TargetedDefinition, chosen: EditLock, progress: BuildProgress) -> EditLock:
-        """Make the lock the first of ``resolved``, unless it has one by now; return the lock that it has."""
+        """Make the lock the first of ``resolved``, unless it has one by now, beside the file too; return that."""
+        if resolved.file_lock is not None:
+            return msgspec.structs.replace(chosen, lock=resolved.file_lock.lock)
         key = resolved.digest, resolved.generation_scope
         async with self._builds.hold_generation(key, progress):
             current = await self._index.generations.find_current(*key)
@@ -132,11 +137,11 @@ class EditLocks:
 def selector_of_text(request: EditRequest, path: str, data: bytes) -> EnvironmentSelector:
     """Return the selector of the file at ``path`` as if its content were ``data``, with the group or extra that the
     request is about: what is added there has to be solved, too."""
-    return msgspec.structs.replace(
-        request.what,
+    return EnvironmentSelector(
+        cwd=request.what.cwd,
+        environ=request.what.environ,
         file=path,
         text=data.decode(),
-        command=[],
         groups=[request.group] if request.group is not None else [],
         extras=[request.extra] if request.extra is not None else [],
     )
