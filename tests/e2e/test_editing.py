@@ -231,7 +231,7 @@ def test_every_refusal_says_what_to_do_and_leaves_the_file(project: Project) -> 
     project.write(
         "requirements.txt", "private @ https://x:${SECRET_OF_NOBODY}@localhost:1/private-1-py3-none-any.whl\n"
     )
-    assert project.failed(2, "add", "right")["code"] == "variable-missing"
+    assert project.failed(3, "add", "right")["code"] == "variable-missing"
 
 
 # ----------------------------------------------------------- others at the same time
@@ -261,7 +261,7 @@ def test_a_save_during_the_addition_is_not_lost(project: Project, hold: Path) ->
 
 
 def test_an_interrupt_leaves_the_file_and_the_next_addition_works(project: Project, index: PipIndex) -> None:
-    project.write("requirements.txt", "upper\n")
+    project.write("requirements.txt", "left\n")
     index.wheel("slow", "1.0")
     index.hanging.add("/simple/slow/")
     process = project.start("add", "slow")
@@ -269,21 +269,21 @@ def test_an_interrupt_leaves_the_file_and_the_next_addition_works(project: Proje
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert project.read("requirements.txt") == "upper\n"
+    assert project.read("requirements.txt") == "left\n"
     index.hanging.clear()
-    assert changed(project.json("add", "slow")) == []
-    assert project.read("requirements.txt") == "upper\nslow\n"
+    assert project.json("add", "slow")["is_written"]
+    assert project.read("requirements.txt") == "left\nslow\n"
 
 
 def test_a_link_to_another_file_system_stays_a_link(project: Project) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # the file must lie on another file system
         target = Path(folder) / "shared.txt"
-        target.write_text("upper\n")
+        target.write_text("left\n")
         link = project.folder / "requirements.txt"
         link.symlink_to(target)
-        project.ok("add", "left==1.0")
+        project.ok("add", "upper==1.0")
         assert link.is_symlink()
-        assert target.read_text() == "upper\nleft==1.0\n"
+        assert target.read_text() == "left\nupper==1.0\n"
         assert [each.name for each in Path(folder).iterdir()] == ["shared.txt"]
 
 
@@ -316,7 +316,7 @@ def test_what_was_begun_can_be_added_to(project: Project, words: tuple[str, ...]
     assert project.names() == [name]
     assert (project.folder / name).stat().st_mode & 0o777 == 0o666 & ~_umask()
     before = project.read(name)
-    assert project.failed(1, "init", *words)["code"] == "file-exists"
+    assert project.failed(1, "init", *words)["code"] == ("edit-refused" if name == "train.py" else "file-exists")
     assert project.read(name) == before
     package = "dated" if name == "environment.yml" else "right"
     assert project.json("add", "-f", name, package)["is_written"]
@@ -349,12 +349,12 @@ def _umask() -> int:
 
 # -------------------------------------------------------------------- what is seen
 def test_on_a_terminal_the_progress_gives_way_to_the_result(project: Project) -> None:
-    project.write("requirements.txt", "upper\n")
+    project.write("requirements.txt", "left\n")
     project.roost.begin()
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(project.folder)
-        os.execve(ROOST, [ROOST, "add", "left==1.0"], {**project.roost.environ, "TERM": "xterm", "NO_COLOR": "1"})
+        os.execve(ROOST, [ROOST, "add", "right==1.0"], {**project.roost.environ, "TERM": "xterm", "NO_COLOR": "1"})
     seen = b""
     while True:
         try:
@@ -367,5 +367,5 @@ def test_on_a_terminal_the_progress_gives_way_to_the_result(project: Project) ->
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, seen
     lines = [line.rpartition("\r\x1b[K")[2].strip() for line in seen.decode().splitlines()]
-    assert "added left==1.0 (1.0) at requirements.txt:2" in lines
-    assert not any("\x1b" in line for line in lines), "what was redrawn is gone"
+    assert "added right==1.0 (1.0) at requirements.txt:2" in lines
+    assert not any("\x1b" in line for line in lines), lines

@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from typing import Literal
 
 import msgspec
 
-from roost.daemon.edits.replacement import FileNotWritableError, create_file, present_error
+from roost.daemon.edits.replacement import (
+    FileNotWritableError,
+    OriginalFile,
+    create_file,
+    present_error,
+    read_original,
+    replace_file,
+)
 from roost.daemon.engines.host_python.engine import find_interpreter
-from roost.model.edits.beginnings import BeginningKind, begin_file, suggest_kind
+from roost.model.edits.beginnings import begin_file, begin_script, suggest_kind
 from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
 from roost.model.readers.source import require_utf8_path
 from roost.store.cancellation import finish_thread_despite_cancel
@@ -18,7 +26,8 @@ from roost.store.sources.discover import SEARCHED_NAMES, discover, discover_in, 
 from roost.wire.edits import BeginRequest, BeginResponse
 from roost.wire.protocol import WarningView
 
-_KINDS: tuple[tuple[str, BeginningKind], ...] = (
+Kind = Literal["conda", "pip", "pyproject", "script"]
+_KINDS: tuple[tuple[str, Kind], ...] = (
     (".yml", "conda"),
     (".yaml", "conda"),
     (".txt", "pip"),
@@ -30,30 +39,33 @@ _KINDS: tuple[tuple[str, BeginningKind], ...] = (
 
 
 class NewFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that is to be created."""
+    """A file that is to be begun."""
 
     path: str
-    kind: BeginningKind
-    text: str
+    kind: Kind
+    data: bytes
+    original: OriginalFile | None = None
+    """A script without metadata that gets some."""
 
 
 async def begin_environment(request: BeginRequest) -> BeginResponse:
-    """Create the environment file that ``request`` is about.
+    """Create the environment file that ``request`` is about, or write metadata into a script that has none.
 
-    Raises: InvalidRequestError; FilePresentError if it exists, or if the folder has an environment file and no kind was
-    named; FileNotWritableError.
+    Raises: InvalidRequestError; FilePresentError if the file exists, or if the folder has an environment file and no
+    kind was named; EditRefusedError and InvalidDefinitionError for a script; FileChangedError, FileNotWritableError.
     """
     if not os.path.isabs(request.cwd) or "\0" in request.cwd + (request.path or ""):
         raise InvalidRequestError(f"{request.cwd!r} is not an absolute path", hint="Send the client's own folder.")
     file = await asyncio.to_thread(_choose_file, request, await _choose_python(request))
     before = await asyncio.to_thread(_find_environment, os.path.dirname(file.path))
-    await finish_thread_despite_cancel(_create, file, request.umask)
+    await finish_thread_despite_cancel(_write, file, request.umask)
     after = await asyncio.to_thread(_find_environment, os.path.dirname(file.path))
     is_searched = os.path.basename(file.path) in SEARCHED_NAMES
     return BeginResponse(
         file=file.path,
         kind=file.kind,
-        text=file.text,
+        text=file.data.decode("utf-8", "replace"),
+        is_new=file.original is None,
         is_searched=is_searched,
         warnings=describe_order(file.path, before, after) if is_searched else [],
     )
@@ -69,14 +81,14 @@ async def _choose_python(request: BeginRequest) -> str | None:
 
 
 def _choose_file(request: BeginRequest, python: str | None) -> NewFile:
-    """Return the file to create. ``python``: what a file names that rests on a Python of this machine."""
+    """Return the file to begin. ``python``: what a file names that rests on a Python of this machine."""
     path = require_utf8_path(os.path.normpath(os.path.join(request.cwd, request.path or ".")))
     is_folder = os.path.isdir(path)
-    kind = request.kind or (None if is_folder else _kind_by_name(path))
-    if kind == "script" and is_folder:
-        raise InvalidRequestError("A script needs a name", hint="Name it: `roost init --script train.py`.")
-    names_file = kind == "script" or (not is_folder and _kind_by_name(path) is not None)
-    folder = os.path.dirname(path) if names_file else path
+    named = None if is_folder else _kind_by_name(path)
+    kind = request.kind or named
+    if kind == "script":
+        return _choose_script(path, python)
+    folder = path if named is None else os.path.dirname(path)
     if kind is None:
         if (found := _find_in_folder(folder)) is not None:
             raise present_error(found)
@@ -84,14 +96,32 @@ def _choose_file(request: BeginRequest, python: str | None) -> NewFile:
     # conda has Pythons of its own: one is named on request only.
     version = request.python if kind == "conda" else python
     usual_name, text = begin_file(kind, name=os.path.basename(folder), python=version)
-    name = os.path.basename(path) if names_file else usual_name
+    name = usual_name if named is None else os.path.basename(path)
     for other in (name, *find_rivals(name)):
         if os.path.lexists(os.path.join(folder, other)):
             raise present_error(os.path.join(folder, other))
-    return NewFile(path=os.path.join(folder, name), kind=kind, text=text)
+    return NewFile(path=os.path.join(folder, name), kind=kind, data=text.encode())
 
 
-def _kind_by_name(path: str) -> BeginningKind | None:
+def _choose_script(path: str, python: str | None) -> NewFile:
+    """Return the script to begin. One that exists keeps its code."""
+    if os.path.isdir(path):
+        raise InvalidRequestError("A script needs a name", hint="Name it: `roost init --script train.py`.")
+    if not os.path.lexists(path):
+        return NewFile(path=path, kind="script", data=begin_script(b"", path, python=python))
+    try:
+        original = read_original(path)
+    except OSError as error:
+        raise _unusable_error(path, "read", error) from error
+    return NewFile(path=path, kind="script", data=begin_script(original.data, path, python=python), original=original)
+
+
+def _unusable_error(path: str, action: str, error: OSError) -> FileNotWritableError:
+    reason = (error.strerror or str(error)).lower()
+    return FileNotWritableError(f"{path} can't be {action}: {reason}", hint="Name another one.")
+
+
+def _kind_by_name(path: str) -> Kind | None:
     name = os.path.basename(path).lower()
     return next((kind for end, kind in _KINDS if name.endswith(end)), None)
 
@@ -102,9 +132,7 @@ def _list_names(folder: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise FileNotWritableError(
-            f"{folder} can't be read: {(error.strerror or str(error)).lower()}", hint="Name another folder."
-        ) from error
+        raise _unusable_error(folder, "read", error) from error
 
 
 def _find_in_folder(folder: str) -> str | None:
@@ -136,12 +164,13 @@ def describe_order(path: str, before: str | None, after: str | None) -> list[War
     return []
 
 
-def _create(file: NewFile, umask: int) -> None:
+def _write(file: NewFile, umask: int) -> None:
+    if file.original is not None:
+        replace_file(file.original, file.data)
+        return
     folder = os.path.dirname(file.path)
     try:
         os.makedirs(folder, mode=0o777 & ~umask, exist_ok=True)
     except OSError as error:
-        raise FileNotWritableError(
-            f"{folder} can't be created: {(error.strerror or str(error)).lower()}", hint="Name another folder."
-        ) from error
-    create_file(file.path, file.text.encode(), 0o666 & ~umask)
+        raise _unusable_error(folder, "created", error) from error
+    create_file(file.path, file.data, 0o666 & ~umask)

@@ -1,7 +1,7 @@
 """The lock of a changed definition: found or solved for before the file is replaced, and recorded for what runs next.
 
-A lock that is known comes first, as in a build: 1. that of a ``roost.lock`` which is for the changed text already, 2. that
-of the current generation, 3. one that another machine shared, 4. a new solve, which prefers the versions that the
+A lock that is known comes first, as in a build: 1. that of a ``roost.lock`` which is for the changed text already, 2.
+that of the current generation, 3. one that another machine shared, 4. a new solve, which prefers the versions that the
 definition had before. What is recorded is a generation like a build's: the file is replaced after it, so that whoever
 sees the new file (a run, a watch) finds the lock, and nobody solves again. A lock whose file was never replaced stays
 the first of its definition, and harms nobody.
