@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,11 @@ def changed(result: dict[str, Any]) -> list[str]:
     return [each["text"] for each in result["changes"]]
 
 
-def wait_until(check: Any) -> None:
+def wait_until(check: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Wait for something that ``process`` brings about."""
     deadline = time.monotonic() + PATIENCE
     while not check():
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
 
@@ -250,7 +252,7 @@ def test_a_save_during_the_addition_is_not_lost(project: Project, hold: Path) ->
     hold.touch()
     try:
         process = project.start("add", "left", "--json")
-        wait_until(lambda: any(name.startswith(".roost-edit-") for name in project.names()))
+        wait_until(lambda: any(name.startswith(".roost-edit-") for name in project.names()), process)
         file.write_text("upper\nright\n")
     finally:
         hold.unlink()
@@ -265,7 +267,7 @@ def test_an_interrupt_leaves_the_file_and_the_next_addition_works(project: Proje
     index.wheel("slow", "1.0")
     index.hanging.add("/simple/slow/")
     process = project.start("add", "slow")
-    wait_until(lambda: index.asked["/simple/slow/"])
+    wait_until(lambda: index.asked["/simple/slow/"], process)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 130

@@ -106,4 +106,7 @@ def cases(draw: st.DrawFn, route: Route, server: Server, mode: GenerationMode) -
                 place["cwd"] = str(server.folder)
         if body.get("detach") and "command" in body:
             body["command"] = ["true"]  # it would be started
+        if route.path == "/v1/edits/begin":  # what it creates stays in the folder
+            body.update({"cwd": str(server.folder)} if "/" in str(body.get("cwd")) else {})
+            body.update({"path": body["path"].replace("/", "_")} if isinstance(body.get("path"), str) else {})
     return case

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from contextlib import suppress
 from typing import Literal
 
@@ -26,6 +27,7 @@ from roost.store.sources.discover import SEARCHED_NAMES, discover, discover_in, 
 from roost.wire.edits import BeginRequest, BeginResponse
 from roost.wire.protocol import WarningView
 
+_PYTHON = re.compile(r"[0-9]\.[0-9]{1,3}")
 Kind = Literal["conda", "pip", "pyproject", "script"]
 _KINDS: tuple[tuple[str, Kind], ...] = (
     (".yml", "conda"),
@@ -74,6 +76,8 @@ async def begin_environment(request: BeginRequest) -> BeginResponse:
 async def _choose_python(request: BeginRequest) -> str | None:
     """Return the version of Python for a file that names one: the requested one, else the newest of this machine."""
     if request.python is not None:
+        if not _PYTHON.fullmatch(request.python):
+            raise InvalidRequestError(f"{request.python!r} is not a version of Python", hint="Write X.Y, such as 3.12.")
         return request.python
     with suppress(CodedError):
         return (await find_interpreter("")).minor
