@@ -22,6 +22,8 @@ from tests.support.roost_process import Roost, new_roost
 
 NAMES = [f"package{number}" for number in range(20)]
 PYPROJECT = '[project]\nname = "demo"\nversion = "1"\ndependencies = [\n%s]\n'
+QUIET = "[watch]\nfiles = 0\n"
+"""What was used is not made ready meanwhile."""
 CONDA = ("python=3.11", "numpy", "pandas", "scikit-learn")
 
 
@@ -37,7 +39,7 @@ def begin(kind: str) -> tuple[str, str]:
 def edit(kind: str, text: str, package: str) -> str:
     """Return the text with the package, as ``add`` writes it."""
     if kind == "conda":
-        return text + f"  - {package}\n"
+        return text.replace("  - numpy\n", f"  - {package}\n  - numpy\n")  # where it goes by its name
     return text.replace("\n]\n", f'\n    "{package}>=1.0",\n]\n') if kind == "pyproject" else text + f"{package}\n"
 
 
@@ -78,7 +80,9 @@ def main() -> None:
     channels = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
     roost, index = new_roost(), PipIndex()
     channel = (channels / "conda-forge").as_uri()
-    roost.config.write_text(f'[pip]\nindex_url = "{index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel}"]\n')
+    roost.config.write_text(
+        f'[pip]\nindex_url = "{index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel}"]\n{QUIET}'
+    )
     for name in NAMES:
         index.wheel(name, "1.0")
     try:

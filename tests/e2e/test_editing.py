@@ -217,6 +217,7 @@ def test_a_trial_shows_the_change_and_makes_none(project: Project) -> None:
 def test_every_refusal_says_what_to_do_and_leaves_the_file(project: Project) -> None:
     absent = project.failed(7, "add", "left")
     assert "roost init" in absent["hint"]
+    assert "roost init" in project.failed(7, "add", "-f", ".", "left")["hint"]
     assert "roost env edit train" in project.failed(2, "add", "-e", "train", "left")["hint"]
     project.write("requirements.txt", "left==1.0\n")
     assert project.failed(1, "remove", "right")["code"] == "package-not-listed"
@@ -368,6 +369,6 @@ def test_on_a_terminal_the_progress_gives_way_to_the_result(project: Project) ->
         seen += chunk
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, seen
-    lines = [line.rpartition("\r\x1b[K")[2].strip() for line in seen.decode().splitlines()]
+    lines = [line.rpartition("\x1b[K")[2].strip() for line in seen.decode().split("\n")]
     assert "added right==1.0 (1.0) at requirements.txt:2" in lines
     assert not any("\x1b" in line for line in lines), lines

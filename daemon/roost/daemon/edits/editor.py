@@ -34,7 +34,13 @@ from roost.daemon.planning.planner import Planner
 from roost.daemon.workspace.resolver import EnvironmentResolver
 from roost.model.edits.change import EditOrder, with_versions
 from roost.model.edits.edit import EditedSource
-from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, Location
+from roost.model.errors import (
+    CodedError,
+    InvalidDefinitionError,
+    InvalidRequestError,
+    Location,
+    LookupFailedError,
+)
 from roost.model.locks.lock import digest_lock
 from roost.model.readers.source import DefinitionSource, require_utf8_path
 from roost.store.cancellation import finish_thread_despite_cancel
@@ -104,7 +110,7 @@ class EnvironmentEditor:
             return await self._edit_alone(request, found, progress)
 
     async def _edit_alone(self, request: EditRequest, found: DiscoveredFile, progress: BuildProgress) -> EditResult:
-        original = await _read(found)
+        original = await asyncio.to_thread(_read, found.path)
         order = EditOrder(
             add=tuple(request.add),
             remove=tuple(request.remove),
@@ -112,7 +118,11 @@ class EnvironmentEditor:
             group=request.group,
             extra=request.extra,
         )
-        changed = await self._change(request, found, original, order)
+        try:
+            changed = await self._change(request, found, original, order)
+        except CodedError as error:
+            _explain(error, original, original.data)
+            raise
         if changed.edited.data == original.data:
             return await self._report(request, original, changed, None)
         try:
@@ -206,11 +216,14 @@ def check_request(request: EditRequest) -> None:
         raise InvalidRequestError("No package is named", hint="Name a package, such as numpy or 'numpy>=2'.")
 
 
-async def _read(found: DiscoveredFile) -> OriginalFile:
-    """Read the file that is to be changed. Raises: InvalidDefinitionError, FileNotWritableError."""
-    path = require_utf8_path(found.path)
+def _read(path: str) -> OriginalFile:
+    """Read the file that is to be changed. Raises: LookupFailedError, InvalidDefinitionError, FileNotWritableError."""
+    if os.path.isdir(require_utf8_path(path)):
+        raise LookupFailedError(
+            f"There is no environment file in {path} that could be edited", hint=f"`roost init {path}` begins one."
+        )
     try:
-        return await asyncio.to_thread(read_original, path)
+        return read_original(path)
     except OSError as error:
         raise InvalidDefinitionError(
             f"{path} can't be read: {error.strerror or error}",
@@ -231,7 +244,7 @@ def _explain(error: CodedError, original: OriginalFile, data: bytes) -> None:
     where, name = error.location, os.path.basename(original.path)
     if where is not None and where.path == original.path and where.line is not None:
         error.location = Location(path=original.path, line=find_old_line(original.data, data, where.line))
-    if error.code not in ("file-changed", "file-not-writable"):
+    if error.code not in ("file-changed", "file-not-writable", "edit-refused") and (error.hint or where is None):
         error.hint = f"{error.hint} {name} stays as it was.".strip()
 
 

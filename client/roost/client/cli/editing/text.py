@@ -18,7 +18,7 @@ def format_result(result: Json, *, is_trial: bool) -> Iterator[str]:
     changed."""
     path = format_path(result["file"])
     for item in result["items"]:
-        yield format_item(item, path)
+        yield format_item(item, path, is_trial=is_trial)
     changes = result.get("changes", [])
     yield from (f"  {change['text']}" for change in changes[:MOST_CHANGES])
     if len(changes) > MOST_CHANGES:
@@ -29,16 +29,17 @@ def format_result(result: Json, *, is_trial: bool) -> Iterator[str]:
         yield f"  {format_count(result['packages'], 'package')} in all"
 
 
-def format_item(item: Json, path: str) -> str:
-    """Return what became of one package, with its place in the file."""
+def format_item(item: Json, path: str, *, is_trial: bool = False) -> str:
+    """Return what became of one package, or what would become of it, with its place in the file."""
     place = f"{path}:{item['line']}" if item.get("line") is not None else path
     version = f" ({item['version']})" if item.get("version") else ""
     action, before, after = item["action"], item.get("before"), item.get("after")
-    if action == "changed":
-        return f"changed {before} to {after}{version} at {place}"
     if action == "present":
         return f"{after or before}{version} is at {place} already"
-    return f"{action} {after if action == 'added' else before or item['name']}{version} at {place}"
+    verb = f"would be {action}:" if is_trial else action
+    if action == "changed":
+        return f"{verb} {before} to {after}{version} at {place}"
+    return f"{verb} {after if action == 'added' else before or item['name']}{version} at {place}"
 
 
 def format_path(path: str) -> str:
