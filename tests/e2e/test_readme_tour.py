@@ -80,7 +80,7 @@ def tour(roost: Roost, pip_index: PipIndex) -> Roost:
     for name in ("joblib", "numpy", "scipy", "threadpoolctl", "setuptools"):
         pip_index.wheel(name, "1.0")
     pip_index.wheel("narwhals", "2.29.0")
-    pip_index.wheel("tomli", "2.0")
+    pip_index.wheel("tomli", "2.4.0")
     needed = ("joblib", "numpy", "scipy", "threadpoolctl", "setuptools")
     pip_index.wheel("scikit-learn", "1.9.1", *needed, "narwhals")
     pip_index.wheel("scikit-learn", "1.5.2", *needed)
@@ -126,7 +126,8 @@ def test_the_tour_prints_what_readme_shows(tour: Roost) -> None:
                 shown = "\n".join(printed)
                 assert matches(printed, expected), f"README shows another output of `{step.command}`:\n{shown}"
     assert [" ".join(words) for words in played] == [
-        "run train.py", "exec --", "plan", "runs list", "build --rebuild", "exec --generation", "runs rerun",
-        "run train.py", "env versions", "env diff", "env label", "exec -e", "env who", "env export",
+        "run train.py", "exec --", "plan", "runs list", "init --pip", "add -f", "build --rebuild",
+        "exec --generation", "runs rerun", "run train.py", "env versions", "env diff", "env label", "exec -e",
+        "env who", "env export",
         "cache bundle", "cache bundle",
     ]  # fmt: skip

@@ -85,7 +85,7 @@ class EditMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class BeginRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Begin an environment file. One that exists is never changed, but for a script, which can get metadata."""
+    """Begin an environment file. One that exists is never changed."""
 
     cwd: str
     """Absolute working folder of the client."""
@@ -105,8 +105,6 @@ class BeginResponse(msgspec.Struct, kw_only=True):
     file: str
     kind: Literal["conda", "pip", "pyproject", "script"]
     text: str
-    is_new: bool
-    """``False``: a script that exists got metadata, and kept its code."""
     is_searched: bool
     """Whether commands in its folder find it by its name; otherwise it has to be named."""
     warnings: list[WarningView] = []

@@ -6,20 +6,12 @@ import asyncio
 import os
 import re
 from contextlib import suppress
-from typing import Literal
 
 import msgspec
 
-from roost.daemon.edits.replacement import (
-    FileNotWritableError,
-    OriginalFile,
-    create_file,
-    present_error,
-    read_original,
-    replace_file,
-)
+from roost.daemon.edits.replacement import FileNotWritableError, create_file, present_error
 from roost.daemon.engines.host_python.engine import find_interpreter
-from roost.model.edits.beginnings import begin_file, begin_script, suggest_kind
+from roost.model.edits.beginnings import BeginningKind, begin_file, suggest_kind
 from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
 from roost.model.readers.source import require_utf8_path
 from roost.store.cancellation import finish_thread_despite_cancel
@@ -28,8 +20,7 @@ from roost.wire.edits import BeginRequest, BeginResponse
 from roost.wire.protocol import WarningView
 
 _PYTHON = re.compile(r"[0-9]\.[0-9]{1,3}")
-Kind = Literal["conda", "pip", "pyproject", "script"]
-_KINDS: tuple[tuple[str, Kind], ...] = (
+_KINDS: tuple[tuple[str, BeginningKind], ...] = (
     (".yml", "conda"),
     (".yaml", "conda"),
     (".txt", "pip"),
@@ -44,17 +35,15 @@ class NewFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that is to be begun."""
 
     path: str
-    kind: Kind
-    data: bytes
-    original: OriginalFile | None = None
-    """A script without metadata that gets some."""
+    kind: BeginningKind
+    text: str
 
 
 async def begin_environment(request: BeginRequest) -> BeginResponse:
-    """Create the environment file that ``request`` is about, or write metadata into a script that has none.
+    """Create the environment file that ``request`` is about.
 
     Raises: InvalidRequestError; FilePresentError if the file exists, or if the folder has an environment file and no
-    kind was named; EditRefusedError and InvalidDefinitionError for a script; FileChangedError, FileNotWritableError.
+    kind was named; FileNotWritableError.
     """
     if not os.path.isabs(request.cwd) or "\0" in request.cwd + (request.path or ""):
         raise InvalidRequestError(f"{request.cwd!r} is not an absolute path", hint="Send the client's own folder.")
@@ -66,8 +55,7 @@ async def begin_environment(request: BeginRequest) -> BeginResponse:
     return BeginResponse(
         file=file.path,
         kind=file.kind,
-        text=file.data.decode("utf-8", "replace"),
-        is_new=file.original is None,
+        text=file.text,
         is_searched=is_searched,
         warnings=describe_order(file.path, before, after) if is_searched else [],
     )
@@ -90,9 +78,10 @@ def _choose_file(request: BeginRequest, python: str | None) -> NewFile:
     is_folder = os.path.isdir(path)
     named = None if is_folder else _kind_by_name(path)
     kind = request.kind or named
-    if kind == "script":
-        return _choose_script(path, python)
-    folder = path if named is None else os.path.dirname(path)
+    if kind == "script" and is_folder:
+        raise InvalidRequestError("A script needs a name", hint="Name it: `roost init --script train.py`.")
+    names_file = named is not None or kind == "script"
+    folder = os.path.dirname(path) if names_file else path
     if kind is None:
         if (found := _find_in_folder(folder)) is not None:
             raise present_error(found)
@@ -100,24 +89,11 @@ def _choose_file(request: BeginRequest, python: str | None) -> NewFile:
     # conda has Pythons of its own: one is named on request only.
     version = request.python if kind == "conda" else python
     usual_name, text = begin_file(kind, name=os.path.basename(folder), python=version)
-    name = usual_name if named is None else os.path.basename(path)
+    name = os.path.basename(path) if names_file else usual_name
     for other in (name, *find_rivals(name)):
         if os.path.lexists(os.path.join(folder, other)):
             raise present_error(os.path.join(folder, other))
-    return NewFile(path=os.path.join(folder, name), kind=kind, data=text.encode())
-
-
-def _choose_script(path: str, python: str | None) -> NewFile:
-    """Return the script to begin. One that exists keeps its code."""
-    if os.path.isdir(path):
-        raise InvalidRequestError("A script needs a name", hint="Name it: `roost init --script train.py`.")
-    if not os.path.lexists(path):
-        return NewFile(path=path, kind="script", data=begin_script(b"", path, python=python))
-    try:
-        original = read_original(path)
-    except OSError as error:
-        raise _unusable_error(path, "read", error) from error
-    return NewFile(path=path, kind="script", data=begin_script(original.data, path, python=python), original=original)
+    return NewFile(path=os.path.join(folder, name), kind=kind, text=text)
 
 
 def _unusable_error(path: str, action: str, error: OSError) -> FileNotWritableError:
@@ -125,7 +101,7 @@ def _unusable_error(path: str, action: str, error: OSError) -> FileNotWritableEr
     return FileNotWritableError(f"{path} can't be {action}: {reason}", hint="Name another one.")
 
 
-def _kind_by_name(path: str) -> Kind | None:
+def _kind_by_name(path: str) -> BeginningKind | None:
     name = os.path.basename(path).lower()
     return next((kind for end, kind in _KINDS if name.endswith(end)), None)
 
@@ -169,12 +145,9 @@ def describe_order(path: str, before: str | None, after: str | None) -> list[War
 
 
 def _write(file: NewFile, umask: int) -> None:
-    if file.original is not None:
-        replace_file(file.original, file.data)
-        return
     folder = os.path.dirname(file.path)
     try:
         os.makedirs(folder, mode=0o777 & ~umask, exist_ok=True)
     except OSError as error:
         raise _unusable_error(folder, "created", error) from error
-    create_file(file.path, file.data, 0o666 & ~umask)
+    create_file(file.path, file.text.encode(), 0o666 & ~umask)

@@ -18,6 +18,7 @@ import fcntl
 import os
 import re
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Iterator
@@ -132,7 +133,7 @@ def create_file(path: str, data: bytes, mode: int) -> None:
 def present_error(path: str) -> FilePresentError:
     """Return the error for a file that is to be created and exists."""
     return FilePresentError(
-        f"{path} exists, and stays as it is", hint="`roost add PKG` edits an environment file, -f names one."
+        f"{path} exists, and stays as it is", hint=f"`roost add -f {shlex.quote(path)} PKG` adds packages to it."
     )
 
 

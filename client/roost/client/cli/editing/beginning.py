@@ -48,7 +48,7 @@ def init_command(context: Context) -> int:
         context.print_json(answer)
         return 0
     path = format_path(answer["file"])
-    context.print(f"wrote {path}" if answer["is_new"] else f"wrote metadata into {path}")
+    context.print(f"wrote {path}")
     named = "" if answer["is_searched"] and os.sep not in path else f"-f {shlex.quote(path)} "
     command = shlex.quote(path) if answer["kind"] == "script" else f"{named}python"
     context.note(f"`roost add {named}PKG` adds packages, `roost run {command}` runs in the environment")
