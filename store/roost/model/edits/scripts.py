@@ -33,7 +33,10 @@ class BlockPlaces:
             lines = [_mark_line(line) for line in text.split("\n")[:-1]]
             return Splice(self._line(start), self._line(end), "".join(f"{line}\n" for line in lines))
         first, *more = text.split("\n")
-        return Splice(self._place(start), self._place(end), "\n".join([first, *map(_mark_line, more)]))
+        marked = [first, *map(_mark_line, more)]
+        if more and not more[-1] and self._content[end : end + 1] not in ("", "\n"):
+            marked[-1] = "# "  # the rest of the line follows the mark
+        return Splice(self._place(start), self._place(end), "\n".join(marked))
 
     def _is_begin(self, offset: int) -> bool:
         return offset == 0 or offset > len(self._content) or self._content[offset - 1] == "\n"

@@ -11,5 +11,5 @@ is used only through ``source.FileAccess``.
 May import ``canonical``, ``definition``, ``documents``, ``errors``, ``names`` and ``syntax`` of the model, but not
 ``writers``.
 
-Doors: azure_jobs, detect, projects, read, requirements, source.
+Doors: azure_jobs, detect, projects, pyproject, read, requirements, script_blocks, source.
 """
