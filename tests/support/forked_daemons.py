@@ -28,13 +28,14 @@ from typing import NoReturn
 SECONDS = 60
 _LOCK = threading.Lock()
 _server: subprocess.Popen[str] | None = None
+_workers: subprocess.Popen[bytes] | None = None
 
 
 def fork_daemon(root: Path, environ: dict[str, str]) -> None:
     """Have a daemon serve ``root``, as if a client with these variables had started it; return when it listens or has
     ended."""
     with _LOCK:
-        pid = _request({"environ": environ, "log": str(root / "logs" / "daemon.log")})
+        pid = _request({"environ": environ, "log": str(root / "logs" / "daemon.log"), "workers": _start_workers()})
     deadline = time.monotonic() + SECONDS
     while not _is_listening(root / "roost.sock") and _is_alive(pid) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -56,9 +57,31 @@ def _request(order: dict[str, object]) -> int:
     return int(_server.stdout.readline())
 
 
+def _start_workers() -> str:
+    """Start what forks workers (see ``tests.support.forked_workers``), once; return its address."""
+    global _workers
+    address = f"\0roost-tests-{os.getpid()}"
+    if _workers is None:
+        from roost.wire.installation import OPTIONS
+
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(address)
+            listener.listen(100)
+            program = os.path.join(os.path.dirname(__file__), "forked_workers.py")
+            _workers = subprocess.Popen([sys.executable, *OPTIONS, program], stdin=listener.fileno())
+        atexit.register(_end_workers)
+    return address
+
+
 def _end() -> None:
     assert _server is not None
     _server.communicate()
+
+
+def _end_workers() -> None:
+    assert _workers is not None
+    _workers.kill()
+    _workers.wait()
 
 
 def _is_listening(path: Path) -> bool:
@@ -81,6 +104,11 @@ def _is_alive(pid: int) -> bool:
 def main() -> None:
     """Fork a daemon for each line of JSON, and answer with its process."""
     gc.disable()
+    sys.path.append(os.path.dirname(__file__))
+    global forked_workers
+    import forked_workers
+
+    del sys.path[-1]
     # What a daemon imports when an engine is first used: none of these starts a thread.
     import roost.daemon.engines.conda.engine
     import roost.daemon.engines.docker.engine
@@ -113,7 +141,7 @@ def _read_line() -> bytes:
     return line
 
 
-def _become_daemon(environ: dict[str, str], log: str) -> NoReturn:
+def _become_daemon(environ: dict[str, str], log: str, workers: str) -> NoReturn:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
@@ -133,6 +161,7 @@ def _become_daemon(environ: dict[str, str], log: str) -> NoReturn:
 
         # Tests of other subjects change files that a command has used: prebuilding them would race with the test.
         UseNotes.note = lambda *_, **__: None  # type: ignore[method-assign]
+        forked_workers.use_forked_workers(workers)
 
         main()
     finally:
