@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from tests.support.channel.pythons import Interpreter, find_interpreters
 from tests.support.interpreters import OWN_MINOR, home_with, need_pythons
 from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.roost_process import Roost
@@ -171,3 +173,40 @@ def test_packages_alone_are_an_environment(roost: Roost, pip_index: PipIndex) ->
     assert roost.ok("run", "--with", "base", *SAY).strip() == "base"
     assert roost.json("env", "list")["environments"] == []
     assert roost.failed(3, "plan", "--with", "-r list.txt")["code"] == "addition-refused"
+
+
+def find_condas_python() -> Interpreter:
+    """A Python of the local channel that a user without one of his own does not have."""
+    for each in find_interpreters():
+        if each.minor != OWN_MINOR and not Path(f"/usr/bin/python{each.minor}").exists():
+            return each
+    pytest.skip("every Python of the channel is one of this machine")
+
+
+def test_condas_python_is_taken_if_none_here_fits(own_conda_roost: Roost, pip_index: PipIndex, tmp_path: Path) -> None:
+    roost, python = own_conda_roost, find_condas_python()
+    fill(pip_index)
+    roost.write("pyproject.toml", PROJECT)
+    roost.variables |= home_with(tmp_path / "home")
+    [plan] = roost.json("plan", "--python", python.minor)["plans"]
+    [reason] = [each for each in plan["reasons"] if each["code"] == "python-from-conda"]
+    assert f"No Python on this machine fits =={python.minor}.*; found: " in reason["message"]
+    assert "conda's from conda-forge is taken" in reason["message"]
+    assert [step["kind"] for step in plan["steps"]][:2] == ["solve", "lock-pip"]
+    which = "import sys, base; print('%d.%d' % sys.version_info[:2], base.value)"
+    done = roost.run("run", "--python", python.minor, "--", "python", "-c", which)
+    assert done.stdout.strip() == f"{python.minor} 1.0", done.stderr
+    assert "conda's from conda-forge is taken" in done.stderr
+    again = roost.run("run", "--python", python.minor, "--", "python", "-c", which)
+    assert (again.stdout, "conda's" in again.stderr) == (done.stdout, False)
+    roost.ok("build", "--python", python.minor, "--rebuild")
+    roost.ok("cache", "verify")
+
+    roost.write("pyproject.toml", PROJECT.replace('version = "1"', 'version = "1"\nrequires-python = ">=3.90"'))
+    error = roost.failed(4, "build")
+    error = error.get("error", error)
+    assert error["code"] == "no-interpreter"
+    assert f"{OWN_MINOR}" in error["message"]
+    assert " at /" in error["message"]
+    assert "None comes from conda-forge either" in error["message"]
+    assert "--python" in error["hint"]

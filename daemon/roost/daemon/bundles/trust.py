@@ -149,7 +149,7 @@ async def _verify_lock(engines: Engines, bundled: BundledEnvironment, targeted: 
         python = await find_python(shared, job)
     except NoInterpreterError as error:
         missing = error.message
-    expectation = await asyncio.to_thread(derive_expectation, job, True, python)
+    expectation = await asyncio.to_thread(derive_expectation, job, True, python, shared.lock)
     _, unmet = await verify_expected(engines.conda_rules(), shared, job, expectation)
     if unmet and not bundled.lock.conda:
         raise _untrusted(bundled, f"{unmet[0]} is satisfied by none of its packages")

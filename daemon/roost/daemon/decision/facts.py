@@ -93,6 +93,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """For a definition without a generation here: which registry has ``lock_digest`` for it."""
     registry_unknown: Reason | None = None
     """Code ``registry-unknown``: a registry that may have a lock of the definition did not answer."""
+    missing_python: Reason | None = None
+    """Code ``python-from-conda``: no Python of this machine fits a definition without conda packages, and the solve
+    that its lock needs takes conda's."""
     unfit_lock: Reason | None = None
     """Code ``lock-unfit``: a registry has a lock for the definition, and no Python of this machine fits it."""
     differs_in_registry: Reason | None = None

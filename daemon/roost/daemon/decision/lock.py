@@ -43,8 +43,14 @@ def chosen_lock_reason(facts: Facts) -> Reason:
 
 
 def registry_reasons(facts: Facts) -> list[Reason]:
-    """Return what registries and places of links have, or may have, that this plan does not use."""
-    reasons = (facts.differs_in_registry, facts.unfit_lock, facts.registry_unknown, facts.links_unanswered)
+    """Return what registries, places of links and this machine have, or may have, that this plan does not use."""
+    reasons = (
+        facts.missing_python,
+        facts.differs_in_registry,
+        facts.unfit_lock,
+        facts.registry_unknown,
+        facts.links_unanswered,
+    )
     return [reason for reason in reasons if reason is not None]
 
 
@@ -53,7 +59,7 @@ def solve_step_kinds(request: Request, facts: Facts) -> list[str]:
     definition = request.definition
     if not (request.rebuild or request.as_of or facts.lock_digest is None):
         return []
-    has_conda = bool(definition.conda.dependencies or definition.conda.explicit)
+    has_conda = bool(definition.conda.dependencies or definition.conda.explicit or facts.missing_python)
     return [*(["solve"] if has_conda else []), *(["lock-pip"] if definition.pip.requirements else [])]
 
 

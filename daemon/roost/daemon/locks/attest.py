@@ -53,7 +53,7 @@ async def attest(
     has none of its own. Raises LockUntrustedError, and what the engines raise if channels or indexes can't be asked.
     """
     job = msgspec.structs.replace(job, solve=await with_credentials(engines, job.solve))
-    expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python)
+    expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python, shared.lock)
     substituted, unmet = await verify_expected(engines.conda_rules(), shared, job, expectation)
     lock = substituted.lock
     packages = await _fetch_channel_records(engines, lock, job, progress)

@@ -26,7 +26,7 @@ from roost.daemon.oci.target_platforms import split_platform
 from roost.daemon.workers.errors import WorkerCrashedError, WorkerTimeoutError
 from roost.model.definition import PipItem
 from roost.model.errors import BuildError, InvalidDefinitionError
-from roost.model.locks.lock import HostPython
+from roost.model.locks.lock import HostPython, Lock
 from roost.model.records import HOST_SCOPE
 
 
@@ -67,7 +67,7 @@ async def verify_offline(
     ``allow_built``: whether the lock may contain wheels that were built by another machine. ``python``: the Python of
     this machine that it would be used with, if it has none of its own.
     """
-    expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python)
+    expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python, shared.lock)
     await verify_expected(rules, shared, job, expectation)
 
 
@@ -111,14 +111,21 @@ async def verify_expected(
     return substituted, unmet
 
 
-def derive_expectation(job: LockJob, allow_built: bool, python: Interpreter | None = None) -> LockExpectation:
-    """Return what the definition expects of a lock. Raises InvalidDefinitionError if a variable is missing."""
+def derive_expectation(
+    job: LockJob, allow_built: bool, python: Interpreter | None = None, lock: Lock | None = None
+) -> LockExpectation:
+    """Return what the definition expects of ``lock``: with a Python of conda, it may be of a machine that had no other.
+
+    Raises InvalidDefinitionError if a variable is missing.
+    """
     from roost.daemon.engines.conda.channels import allowed_channels
     from roost.daemon.engines.conda.explicit import explicit_digests
 
     solve, variables = job.solve, job.solve.environ
     conda, subdir = solve.definition.conda, split_platform(solve.platform)[0]
-    adds_python = solve.is_image and not conda.dependencies and adds_packages(solve.definition)
+    uses_host_python = solve.uses_host_python and (lock is None or isinstance(lock.provider, HostPython))
+    is_bare = (solve.is_image or solve.uses_host_python) and not (conda.dependencies or uses_host_python)
+    adds_python = is_bare and adds_packages(solve.definition)
     specs = [*conda_specs(solve.definition), *(("python",) if adds_python else ())]
     explicit = conda.explicit.get(subdir) or conda.explicit.get("noarch")
     lines = expand_lines(solve.definition.pip.requirements)
@@ -127,8 +134,8 @@ def derive_expectation(job: LockJob, allow_built: bool, python: Interpreter | No
         platform=solve.platform,
         subdir=subdir,
         channels=allowed_channels(conda.channels or solve.defaults.channels, specs, variables),
-        specs=() if solve.uses_host_python else tuple(specs),
-        uses_host_python=solve.uses_host_python,
+        specs=() if uses_host_python else tuple(specs),
+        uses_host_python=uses_host_python,
         environment=marker_environment(python) if python is not None else None,
         explicit=explicit_digests(explicit, subdir, variables) if explicit else None,
         items=lines.items,

@@ -23,6 +23,7 @@ from roost.daemon.definitions.resolved import FormerLock, TargetedDefinition
 from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.engine import find_interpreter
+from roost.daemon.engines.host_python.errors import NoInterpreterError
 from roost.daemon.engines.host_python.fit import marker_environment, needed_system, provider_of
 from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.engines.uv.errors import IndexDeniedError
@@ -166,7 +167,35 @@ async def _solve_for_image(engines: Engines, job: SolveJob, progress: Progress) 
 
 
 async def _solve_with_conda(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
-    packages = await _choose_conda_packages(engines, job, progress)
+    return await _complete_with_wheels(engines, job, await _choose_conda_packages(engines, job, progress), progress)
+
+
+async def _solve_without_host_python(
+    engines: Engines, job: SolveJob, missing: NoInterpreterError, progress: Progress
+) -> Lock:
+    """Lock a definition without conda packages with conda's Python, because no Python of this machine fits.
+
+    Raises NoInterpreterError if no channel has one either.
+    """
+    specs = () if job.definition.python.requires else ("python",)
+    job = msgspec.structs.replace(job, extra_specs=specs)
+    try:
+        packages = await _choose_conda_packages(engines, job, progress)
+    except VariableMissingError:
+        raise
+    except CodedError as error:
+        channels = ", ".join(job.definition.conda.channels or job.defaults.channels)
+        raise NoInterpreterError(
+            f"{missing.message}. None comes from {channels} either: {error.message}",
+            hint=missing.hint,
+            fields=missing.fields,
+        ) from error
+    return await _complete_with_wheels(engines, job, packages, progress)
+
+
+async def _complete_with_wheels(
+    engines: Engines, job: SolveJob, packages: list[CondaPackage], progress: Progress
+) -> Lock:
     wheels: tuple[Wheel, ...] = ()
     inputs: tuple[RemoteInput, ...] = ()
     unanswered: dict[str, str] = {}
@@ -259,7 +288,10 @@ def _wheel_preferences(job: SolveJob) -> dict[str, str]:
 
 async def _solve_with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     pip, requires = await engines.pip(), job.definition.python.requires
-    interpreter = await find_interpreter(requires)
+    try:
+        interpreter = await find_interpreter(requires)
+    except NoInterpreterError as missing:
+        return await _solve_without_host_python(engines, job, missing, progress)
     request = msgspec.structs.replace(
         create_pip_request(job, describe_python(interpreter)),
         preferences=_wheel_preferences(job),

@@ -20,6 +20,7 @@ from roost.daemon.decision.nearest import choose_nearest
 from roost.daemon.definitions.resolve import is_pinned
 from roost.daemon.definitions.resolved import FileLock, ResolvedDefinition, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.engines.host_python.errors import NoInterpreterError
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.images.probe import ImageProbe
 from roost.daemon.images.unmodified import UnmodifiedImage, UnmodifiedImages
@@ -166,6 +167,7 @@ class Planner:
         lock = await self._find_lock(resolved, request, selector, known)
         is_unknown = lock.generation is None and not pinned and resolved.file_lock is None
         nearest = await self._find_nearest(resolved) if is_unknown else None
+        missing_python = await _find_missing_python(resolved) if lock.digest is None else None
         if solve and lock.digest is None:
             lock = await self._solve(resolved, selector, lock, prefers=not (request.rebuild or request.as_of))
         image, prefix = ImageFacts(), lock.prefix
@@ -185,6 +187,7 @@ class Planner:
             has_base_prefix=lock.prefix is not None,
             prefix_drift=await asyncio.to_thread(find_drift, prefix) if prefix else None,
             shared_lock=lock.shared,
+            missing_python=missing_python,
             registry_unknown=lock.registry_unknown,
             links_unanswered=lock.links_unanswered,
             unfit_lock=lock.unfit,
@@ -318,6 +321,20 @@ def _list_file_reasons(resolved: TargetedDefinition, facts: Facts) -> list[Reaso
     not used itself."""
     is_known = resolved.file_lock is not None and facts.generation is not None
     return [*([_file_reason(resolved.file_lock)] if is_known and resolved.file_lock else []), *resolved.lock_reasons]
+
+
+async def _find_missing_python(resolved: TargetedDefinition) -> Reason | None:
+    """Return the reason if a solve takes conda's Python because no Python of this machine fits."""
+    from roost.daemon.engines.host_python.engine import find_interpreter
+
+    if not resolved.uses_host_python:
+        return None
+    try:
+        await find_interpreter(resolved.definition.python.requires)
+    except NoInterpreterError as error:
+        channels = ", ".join(resolved.definition.conda.channels or resolved.defaults.channels)
+        return Reason(code="python-from-conda", message=f"{error.message}; conda's from {channels} is taken")
+    return None
 
 
 def _published_lock(result: LookupResult) -> LockFacts:

@@ -9,10 +9,10 @@ import pytest
 from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks import attest
-from roost.daemon.locks.expectation import LockJob
-from roost.daemon.locks.solve import SolveJob, create_pip_request
-from roost.model.definition import Defaults, Definition, Pip, PipItem
-from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
+from roost.daemon.locks.expectation import LockJob, derive_expectation
+from roost.daemon.locks.solve import SolveJob, conda_specs, create_pip_request
+from roost.model.definition import Defaults, Definition, Pip, PipItem, Python
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
 
 INDEX = "https://index.example.org/simple"
 JOB = SolveJob(
@@ -70,3 +70,33 @@ async def test_a_lock_from_elsewhere_is_judged_by_the_index_of_the_digest():
     with pytest.raises(SeenError):
         await attest._check_indexes(engines, LOCK, job, {}, (), PythonFacts(version="3.11.7"), Silent())
     assert (engines.request.index, engines.request.glibc) == (INDEX, "2.34")
+
+
+@pytest.mark.parametrize(
+    ("requires", "expected"),
+    [
+        (">=3.10,==3.12.*", ">=3.10,3.12.*"),
+        ("==3.12.*", "3.12.*"),
+        (">= 3.10, != 3.11.*", ">=3.10,!=3.11.*"),
+        ("==3.12.4", "==3.12.4"),
+        ("~=3.10", "~=3.10"),
+    ],
+)
+def test_a_bound_for_python_means_the_same_to_conda(requires: str, expected: str) -> None:
+    definition = Definition(python=Python(requires=requires))
+    assert conda_specs(definition) == [f"python {expected}"]
+
+
+@pytest.mark.parametrize("requires", [None, ">=3.12"])
+def test_a_lock_with_condas_python_is_expected_to_have_one_that_fits(requires: str | None) -> None:
+    definition = Definition(pip=JOB.definition.pip, python=Python(requires=requires))
+    solve = SolveJob(definition=definition, defaults=Defaults(), platform="linux-64")
+    job = LockJob(definition_digest="sha256:" + "0" * 64, solve=solve)
+    host = Lock(platform="linux-64", provider=HostPython(implementation="cpython", version="3.12"))
+    conda = Lock(platform="linux-64", provider=CondaPython())
+    expected = derive_expectation(job, False, None, host)
+    assert (expected.uses_host_python, expected.specs) == (True, ())
+    expected = derive_expectation(job, False, None, conda)
+    assert expected.uses_host_python is False
+    assert expected.specs[0] == "pip"
+    assert expected.specs[1] == ("python >=3.12" if requires else "python")

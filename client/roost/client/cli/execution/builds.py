@@ -27,6 +27,7 @@ NOTED_REASONS = frozenset(
         "lock-poisoned",
         "lock-shared-registry",
         "pruned-meanwhile",
+        "python-from-conda",
         "registry-unknown",
         "steps-gone",
         "steps-not-pushed",

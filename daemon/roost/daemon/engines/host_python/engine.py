@@ -20,6 +20,8 @@ from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.model.errors import InvalidDefinitionError
 from roost.model.locks.lock import HostPython, Lock
 
+_MOST_LISTED = 10
+
 
 async def find_interpreter(requires: str | None) -> Interpreter:
     """Run :func:`choose_interpreter` in a thread."""
@@ -46,14 +48,30 @@ def choose_interpreter(requires: str | None) -> Interpreter:
         found += _probe(provided.list_provided())
         fitting = [each for each in found if each.is_usable and specifier.contains(each.version)]
     if not fitting:
-        versions = sorted({each.version for each in found}, key=Version)
-        raise NoInterpreterError(
-            f"No Python on this machine fits {requires or 'any version'}; found: {', '.join(versions) or 'none'}",
-            hint="Install such a Python, change the definition's requirement, or let conda provide it: "
-            "a conda dependency `python` needs nothing on this machine.",
-            fields={"requires": requires, "found": versions},
-        )
+        raise _missing_error(requires, found)
     return max(fitting, key=lambda each: Version(each.version))
+
+
+def _missing_error(requires: str | None, found: Sequence[Interpreter]) -> NoInterpreterError:
+    by_age = sorted(found, key=lambda each: Version(each.version), reverse=True)
+    listed = [f"{each.version}{_describe_unusable(each)} at {each.executable}" for each in by_age]
+    more = [f"and {len(listed) - _MOST_LISTED} more"] if len(listed) > _MOST_LISTED else []
+    return NoInterpreterError(
+        f"No Python on this machine fits {requires or 'any version'}; found: "
+        + (", ".join([*listed[:_MOST_LISTED], *more]) or "none"),
+        hint="Install such a Python (`uv python install`, pyenv and the system's packages are all searched), or choose "
+        "one of these with --python if the definition allows it.",
+        fields={"requires": requires, "found": sorted({each.version for each in found}, key=Version)},
+    )
+
+
+def _describe_unusable(interpreter: Interpreter) -> str:
+    """Say why a Python is not chosen whatever its version is."""
+    if interpreter.implementation != "cpython":
+        return f" ({interpreter.implementation}, which is not chosen)"
+    if interpreter.free_threaded:
+        return " (free-threaded, which is not chosen)"
+    return "" if interpreter.final else " (a pre-release, which is not chosen)"
 
 
 def _probe_all() -> list[Interpreter]:

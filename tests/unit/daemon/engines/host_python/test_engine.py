@@ -11,6 +11,7 @@ from tests.support.fake_python import write_fake_python
 
 from roost.daemon.engines.host_python import engine, interpreters
 from roost.daemon.engines.host_python.errors import InterpreterMissingError, NoInterpreterError
+from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.model.errors import InvalidDefinitionError
 
 OWN = ".".join(map(str, sys.version_info[:3]))
@@ -68,3 +69,22 @@ def test_a_bare_name_is_looked_for_past_shims(tmp_path: Path) -> None:
     assert (described["path"], described["version"]) == (str(tmp_path / "bin" / "python"), OWN)
     with pytest.raises(InterpreterMissingError):
         engine.describe_interpreter("python", str(tmp_path / "shims"))
+
+
+def test_the_error_lists_what_was_found_with_paths_and_why_it_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {
+        "/a": Interpreter(version="3.9.1", executable="/a"),
+        "/b": Interpreter(version="3.99.0", executable="/b", free_threaded=True),
+        "/c": Interpreter(version="3.99.1", executable="/c", implementation="pypy"),
+        "/d": Interpreter(version="3.99.2", executable="/d", final=False),
+        **{f"/e{n}": Interpreter(version=f"3.1.{n}", executable=f"/e{n}") for n in range(10)},
+    }
+    monkeypatch.setattr(interpreters, "list_interpreters", lambda: list(answers))
+    monkeypatch.setattr(interpreters, "probe_interpreter", lambda path: answers.get(path))
+    with pytest.raises(NoInterpreterError) as caught:
+        engine.choose_interpreter(">=3.10")
+    message = caught.value.message
+    assert message.startswith("No Python on this machine fits >=3.10; found: 3.99.2 (a pre-release")
+    assert "3.99.0 (free-threaded, which is not chosen) at /b, 3.9.1 at /a, " in message
+    assert "(pypy, which" in message
+    assert message.endswith(" and 4 more")
