@@ -11,10 +11,10 @@ from roost.model.definition import Choices, ReadResult
 from roost.model.documents.document import convert_document
 from roost.model.edits.change import EditOrder, EditRefusedError, ItemEdit, PackageSection, parse_package
 from roost.model.edits.editing import EditedText
-from roost.model.edits.formats import BOUNDED_FORMATS, PackageList, choose_lists, find_command
+from roost.model.edits.formats import BOUNDED_FORMATS, PackageList, choose_lists, find_command, refuse_format
 from roost.model.edits.steps import add_package, remove_package
 from roost.model.edits.verification import TouchedNames, verify_reading
-from roost.model.errors import Location
+from roost.model.errors import CodedError, Location
 from roost.model.readers.detect import FormatUnreadError
 from roost.model.readers.read import detect_format, read_source
 from roost.model.readers.source import DefinitionSource, FileAccess, ReadContext, decode_text
@@ -49,20 +49,20 @@ def edit_source(source: DefinitionSource, files: FileAccess, order: EditOrder) -
         source = DefinitionSource(path=path, data=data, format=source.format)
     try:
         return _edit(source, files, order, path)
+    except FormatUnreadError as error:
+        raise _refer_to_tool(error, source, order) from None
     except EditRefusedError as error:
-        where = error.location
-        if where is None or where.path == "<text>":
-            error.location = Location(
-                path=path, line=where.line if where else None, column=where.column if where else None
-            )
+        where = error.location or Location(path=path)
+        error.location = Location(path=path, line=where.line, column=where.column) if where.path == "<text>" else where
         raise
 
 
 def _edit(source: DefinitionSource, files: FileAccess, order: EditOrder, path: str) -> EditedSource:
-    format = _detect_format(source, files, order)
+    format = "context" if source.data is None else detect_format(source, files)
+    refuse_format(format, order)
     original = EditedText(source.data or b"", format, path)
-    lists = choose_lists(format, original.content, order)
     before = _read_before(source, files, original, order)
+    lists = choose_lists(format, original.content, order)
     text, removed, added = original, list[ItemEdit](), list[ItemEdit]()
     for name in order.remove:
         text, edits = remove_package(text, lists, name, before)
@@ -79,26 +79,23 @@ def _edit(source: DefinitionSource, files: FileAccess, order: EditOrder, path: s
         )
     return EditedSource(
         data=text.data,
-        items=(*removed, *(_with_line(item, text, lists) for item in added)),
+        items=(
+            *(_with_line(item, original, lists) for item in removed),
+            *(_with_line(item, text, lists) for item in added),
+        ),
         format=format,
         unbounded=tuple(item.name for item in added if format in BOUNDED_FORMATS and _is_unbounded(item)),
     )
 
 
-def _detect_format(source: DefinitionSource, files: FileAccess, order: EditOrder) -> str:
-    """Return the format. Raises: EditRefusedError with another tool's command if the file is one that only it reads."""
-    if source.data is None:
-        return "context"
-    try:
-        return detect_format(source, files)
-    except FormatUnreadError as error:
-        verb, words = ("add", order.add) if order.add else ("remove", order.remove)
-        command = find_command(source.path or "", decode_text(source.data, source.path or ""), verb)
-        if command is None:
-            raise
-        raise EditRefusedError(
-            error.message, hint=f"Run `{' '.join([command, *words])}`.", location=error.location
-        ) from None
+def _refer_to_tool(error: FormatUnreadError, source: DefinitionSource, order: EditOrder) -> CodedError:
+    """Return the refusal of a file that only another tool reads, with its command; else ``error`` itself."""
+    path, data = source.path or "", source.data or b""
+    verb, words = ("add", order.add) if order.add else ("remove", order.remove)
+    command = find_command(path, decode_text(data, path), verb)
+    if command is None:
+        return error
+    return EditRefusedError(error.message, hint=f"Run `{' '.join([command, *words])}`.", location=error.location)
 
 
 def _read_before(source: DefinitionSource, files: FileAccess, text: EditedText, order: EditOrder) -> ReadResult | None:
@@ -108,9 +105,8 @@ def _read_before(source: DefinitionSource, files: FileAccess, text: EditedText, 
     """
     document = read_source(source, files)
     is_first_group = order.group is not None and text.format == "pyproject" and not text.has_project
-    if document.errors and order.add and (not text.is_begun or text.is_blank or is_first_group):
-        return None
-    if document.errors and not text.is_begun:
+    is_unread = bool(document.errors) and document.errors[0].code == FormatUnreadError.code
+    if document.errors and not is_unread and (not text.is_begun or (order.add and (text.is_blank or is_first_group))):
         return None
     return convert_document(document)
 
@@ -131,9 +127,10 @@ def _verify(
 
 
 def _with_line(item: ItemEdit, text: EditedText, lists: Mapping[PackageSection, PackageList]) -> ItemEdit:
-    """Return an item that was added with its line in the new text."""
+    """Return an item with its line in ``text``."""
     listed = lists.get(item.section, PackageList(item.section, text.format)).open(text.content)
-    found = next((each for each in listed.items if (each.name, each.text) == (item.name, item.after)), None)
+    wanted = (item.name, item.before if item.action == "removed" else item.after)
+    found = next((each for each in listed.items if (each.name, each.text) == wanted), None)
     return item if found is None else msgspec.structs.replace(item, line=text.find_line(found.start))
 
 

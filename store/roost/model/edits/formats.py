@@ -61,17 +61,23 @@ class PackageList(NamedTuple):
         return TomlArray(text, self.path, find_name)
 
 
+def refuse_format(format: str, order: EditOrder) -> None:
+    """Raise EditRefusedError if files of a format are not edited, with what to do instead."""
+    if format in _REFUSALS:
+        what, hint = _REFUSALS[format]
+        if format == "dockerfile" and order.add:
+            raise EditRefusedError(f"{what} is not edited", hint=f"{hint}: RUN pip install {' '.join(order.add)}")
+        raise EditRefusedError(f"{what} is not edited", hint=f"{hint}.")
+
+
 def choose_lists(format: str, text: str, order: EditOrder) -> dict[PackageSection, PackageList]:
     """Return the lists of each section that ``order`` can mean; the first is the one that packages are added to.
 
     ``text`` is that of the file; of a script, its metadata.
 
-    Raises: EditRefusedError if the format or this file has no such list, or is not edited; InvalidRequestError if the
-    order has options for another format.
+    Raises: EditRefusedError if the format or this file has no such list; InvalidRequestError if the order has options
+    for another format.
     """
-    if format in _REFUSALS:
-        what, hint = _REFUSALS[format]
-        raise EditRefusedError(f"{what} is not edited", hint=f"{hint}.")
     if (order.group or order.extra) and format != "pyproject":
         option = "--group" if order.group else "--extra"
         hint = "Leave it out, or name a pyproject.toml with -f."

@@ -81,8 +81,9 @@ def find_index(items: Sequence[ListedItem], name: str) -> int:
         for index, other in others:
             if other > name:
                 return index
-    if named:
-        return named[-1][0] + 1
+    last = others if others and name not in _FIRST else named
+    if last:
+        return last[-1][0] + 1
     return len(items) if any(item.text.startswith("-") for item in items) else 0  # behind options, before sections
 
 

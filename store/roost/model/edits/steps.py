@@ -38,8 +38,7 @@ def remove_package(
         wanted = normalise_name(name) if key == "pip" else name
         items = each.open(text.content).items
         for index in find_package(wanted, items):
-            line = text.find_line(items[index].start)
-            edits.append(ItemEdit(action="removed", section=key, name=wanted, before=items[index].text, line=line))
+            edits.append(ItemEdit(action="removed", section=key, name=wanted, before=items[index].text))
         for index in reversed(find_package(wanted, items)):
             try:
                 text = text.delete(each, index)
