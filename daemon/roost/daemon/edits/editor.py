@@ -80,7 +80,6 @@ class EnvironmentEditor:
         self._on_use = on_use
         self._engines = engines
         self._resolver = resolver
-        self._planner = planner
         self._locks = EditLocks(store.index, engines, planner, builds)
         self._turns: WeakValueDictionary[str, WorkLimit] = WeakValueDictionary()
         """Held by the change of a file, by the file's path without links."""
@@ -147,18 +146,21 @@ class EnvironmentEditor:
     ) -> ChangedText:
         source = DefinitionSource(path=original.path, data=original.data, format=found.format)
         edited = await edit_text(self._engines.workers, source, order)
-        selector = selector_of_text(request, original.path, edited.data)
-        resolved = await self._resolver.resolve(selector)
-        request_of_text = Request(definition=resolved.definition, target="auto")
-        targeted, selector = await self._resolver.target(resolved, request_of_text, selector)
-        return ChangedText(edited=edited, selector=selector, resolved=targeted)
+        resolved, selector = await self._resolve(selector_of_text(request, original.path, edited.data))
+        return ChangedText(edited=edited, selector=selector, resolved=resolved)
 
-    async def _resolve_before(self, request: EditRequest, original: OriginalFile) -> ResolvedDefinition | None:
+    async def _resolve_before(self, request: EditRequest, original: OriginalFile) -> TargetedDefinition | None:
         """Return the definition before the change; ``None`` if it was none, or lacked the group that is added to."""
         try:
-            return await self._resolver.resolve(selector_of_text(request, original.path, original.data))
+            resolved, _ = await self._resolve(selector_of_text(request, original.path, original.data))
         except (InvalidDefinitionError, InvalidRequestError):
             return None
+        return resolved
+
+    async def _resolve(self, selector: EnvironmentSelector) -> tuple[TargetedDefinition, EnvironmentSelector]:
+        """Return the definition of a text for the target that it chooses by itself, and what names it there."""
+        resolved = await self._resolver.resolve(selector)
+        return await self._resolver.target(resolved, Request(definition=resolved.definition), selector)
 
     # ------------------------------------------------------------------- write
     async def _write(

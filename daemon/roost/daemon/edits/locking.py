@@ -14,7 +14,7 @@ import msgspec
 from roost.daemon.builds.builds import Builds
 from roost.daemon.decision.facts import Request
 from roost.daemon.decision.images import is_unmodified
-from roost.daemon.definitions.resolved import FormerLock, ResolvedDefinition, TargetedDefinition
+from roost.daemon.definitions.resolved import FormerLock, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.estimates.work import solve_work
 from roost.daemon.jobs.reporter import BuildProgress
@@ -55,7 +55,7 @@ class EditLocks:
     async def choose(
         self,
         resolved: TargetedDefinition,
-        before: ResolvedDefinition | None,
+        before: TargetedDefinition | None,
         selector: EnvironmentSelector,
         progress: BuildProgress,
     ) -> EditLock | None:
@@ -106,14 +106,17 @@ class EditLocks:
             return []
         return await list_moves(former, chosen.lock, resolved)
 
-    async def _find_former(self, resolved: TargetedDefinition, before: ResolvedDefinition | None) -> FormerLock | None:
-        """Return the lock of the definition before the change, else what any edit of the file would prefer."""
-        if before is not None and resolved.former is None and before.digest != resolved.digest:
-            generation = await self._index.generations.find_current(before.digest, resolved.generation_scope)
-            lock = await self._index.locks.find(generation.lock_digest) if generation is not None else None
-            if lock is not None and list_choice_rules(before.canonical) == list_choice_rules(resolved.canonical):
-                return FormerLock(lock=lock, canonical=before.canonical)
-        return await find_former_lock(self._index, resolved)
+    async def _find_former(self, resolved: TargetedDefinition, before: TargetedDefinition | None) -> FormerLock | None:
+        """Return the lock of the definition before the change: 1. that of the ``roost.lock`` beside it, 2. that of its
+        current generation; 3. else what any edit of the file would prefer."""
+        if before is None or list_choice_rules(before.canonical) != list_choice_rules(resolved.canonical):
+            return await find_former_lock(self._index, resolved)
+        if before.file_lock is not None:
+            return FormerLock(lock=before.file_lock.lock, canonical=before.canonical)
+        known = await self.find(before)
+        if known is None:
+            return await find_former_lock(self._index, resolved)
+        return FormerLock(lock=known.lock, canonical=before.canonical)
 
     async def solve(
         self,
