@@ -10,9 +10,11 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,10 @@ import pytest
 from tests.support.following import EventFollower
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import ROOST, Roost, new_roost
+from uv import find_uv_bin
 
 PATIENCE = 60
+NUMBERS = count(1)
 SETTINGS = "[watch]\nmax_load = 0\non_battery = true\n"
 """The machine that runs the tests is busy."""
 
@@ -92,7 +96,7 @@ class Project:
 
 @pytest.fixture
 def project(shared: Roost, request: pytest.FixtureRequest) -> Project:
-    return Project(shared, shared.folder / request.node.name[:60])
+    return Project(shared, shared.folder / f"{next(NUMBERS)}-{request.node.originalname}")
 
 
 def changed(result: dict[str, Any]) -> list[str]:
@@ -180,6 +184,80 @@ def test_a_roost_toml_takes_both_kinds(project: Project) -> None:
     assert [(each["section"], each["version"]) for each in result["items"]] == [("conda", "1.0"), ("pip", "2.0")]
     removed = project.json("remove", "dated")
     assert changed(removed) == ["- dated 1.0"]
+
+
+def test_beside_a_roost_lock_its_versions_stay_and_it_is_named(project: Project, index: PipIndex) -> None:
+    project.write("requirements.txt", "upper\n")
+    project.ok("lock", "--write")
+    index.wheel("upper", "3.0")
+    result = project.json("add", "right==1.0")
+    assert changed(result) == ["+ right 1.0"]
+    assert [each["code"] for each in result["warnings"]] == ["lock-stale"]
+    project.ok("lock", "--write")
+    assert changed(project.json("add", "left==1.0")) == ["+ left 1.0"]
+    assert changed(project.json("remove", "left")) == ["- left 1.0"]
+    assert project.json("plan", "--locked")["lock_digest"] == result["lock_digest"]
+
+
+# --------------------------------------------------------------------------- judges
+PYPROJECT = '[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.9"\n'
+LISTED = 'dependencies = [\n    "left",  # mine\n    "upper<2",\n]\n\n[tool.other]\na = 1\n'
+
+
+def run_uv(project: Project, index: PipIndex, *words: str) -> str:
+    environ = {**os.environ, "UV_DEFAULT_INDEX": index.url, "UV_PYTHON_DOWNLOADS": "never"}
+    folder = project.folder / "judged"
+    done = subprocess.run(
+        [find_uv_bin(), *words, "--no-config"],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (LISTED, ("right", "needs-left ; sys_platform == 'linux'")),
+        (LISTED, ("left>=1",)),
+        ("", ("right<2",)),
+        (LISTED.replace("\n[tool.other]\na = 1\n", ""), ("right", "--group", "test")),
+        (LISTED, ("right[all]", "--optional", "plot")),
+    ],
+)
+def test_uv_writes_the_same_text(project: Project, index: PipIndex, text: str, words: tuple[str, ...]) -> None:
+    project.write("pyproject.toml", PYPROJECT + text)
+    project.write("judged/pyproject.toml", PYPROJECT + text)
+    project.ok("add", *(word.replace("--optional", "--extra") for word in words))
+    run_uv(project, index, "add", "--no-sync", *words)
+    of_uv, _, own_index = project.read("judged/pyproject.toml").partition("\n[[tool.uv.index]]")
+    assert "default = true" in own_index, "uv writes the index of its command line"
+    assert project.read("pyproject.toml") == of_uv
+
+
+def test_uv_and_pip_read_what_was_written(project: Project, index: PipIndex) -> None:
+    (project.folder / "judged").mkdir()
+    project.write("judged/train.py", "#!/usr/bin/env python3\n# mine\nprint(1)\n")
+    project.write("judged/requirements.txt", "left==1.0  # mine\n-c bounds.txt\n")
+    project.write("judged/bounds.txt", "right<2\n")
+    for name in ("train.py", "requirements.txt"):
+        project.ok("add", "-f", f"judged/{name}", "right", "upper==1.0")
+        compiled = run_uv(project, index, "pip", "compile", name, "--no-annotate", "--no-header", "-q").split()
+        assert {"upper==1.0", "right==1.0" if name == "requirements.txt" else "right==2.0"} <= set(compiled)
+    script = (
+        "from pip._internal.network.session import PipSession\n"
+        "from pip._internal.req.req_file import parse_requirements\n"
+        "print(*sorted(each.requirement for each in parse_requirements('requirements.txt', PipSession())\n"
+        "              if not each.constraint), sep='|')"
+    )
+    read = subprocess.run(
+        [sys.executable, "-c", script], cwd=project.folder / "judged", capture_output=True, text=True, check=True
+    )
+    assert read.stdout.strip() == "left==1.0|right|upper==1.0"
 
 
 # ------------------------------------------------------------------------- refusals
