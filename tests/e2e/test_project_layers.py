@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from pathlib import Path
+
 import pytest
 from tests.support.pip_index import PipIndex
 from tests.support.projects import Project
@@ -48,3 +53,91 @@ def test_a_project_runs_by_its_scripts_and_is_built_once(roost: Roost, project: 
     run = roost.json("runs", "list")["runs"][0]
     assert (run["lock_digest"], run["artifact"]) == (ready["lock_digest"], prefix["id"])
     assert "demo-app" not in roost.ok("lock", cwd=cwd)
+
+
+def test_a_backend_that_fails_says_so_and_the_dependencies_run(roost: Roost, project: Project) -> None:
+    cwd = project.folder
+    project.break_backend('raise RuntimeError("no such compiler")')
+    error = roost.failed(4, "build", cwd=cwd)
+    assert error["code"] == "project-build-failed"
+    assert "no such compiler" in error["message"]
+    assert "--no-project" in error["hint"]
+    assert error["location"]["line"] == 7
+    assert roost.ok("run", "--no-project", "python", "-c", "import leaf; print(leaf.value)", cwd=cwd) == "1.0\n"
+    assert len(roost.json("cache", "df")["artifacts"]) == 1
+    project.break_backend("")
+    assert roost.ok("run", "demo", cwd=cwd) == "first\n"
+
+
+def test_what_a_build_needs_and_cannot_have_is_the_projects_failure(
+    roost: Roost, project: Project, pip_index: PipIndex
+) -> None:
+    project.describe(requires='"absent>=2"')
+    error = roost.failed(4, "build", cwd=project.folder)
+    assert (error["code"], error["fields"]["cause"]) == ("project-build-failed", "pip-unsatisfiable")
+    assert "absent" in error["message"]
+    pip_index.wheel("absent", "2.0")
+    assert roost.ok("run", "demo", cwd=project.folder) == "first\n"
+
+
+def test_what_is_built_meanwhile_changed_is_not_kept(roost: Roost, project: Project) -> None:
+    project.break_backend('open(here / "setup.cfg", "w").write("# changed")')
+    error = roost.failed(4, "build", cwd=project.folder)
+    assert (error["code"], error["retryable"]) == ("project-changed", True)
+    assert roost.ok("run", "demo", cwd=project.folder) == "first\n"
+
+
+def wait_for(path: Path) -> str:
+    """What a process writes into a file, once it has."""
+    deadline = time.monotonic() + 60
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < deadline, path
+        time.sleep(0.01)
+    return path.read_text()
+
+
+HANG = """
+if not (here / "go").exists():
+    (here / "pid").write_text(f"{os.getpid()}\\n")
+    import time
+    time.sleep(600)
+"""
+
+
+def test_a_backend_that_hangs_ends_with_the_command_or_the_daemon(roost: Roost, project: Project) -> None:
+    cwd = project.folder
+    project.break_backend(HANG)
+    waiting = roost.start("run", "demo", cwd=cwd)
+    pid = int(wait_for(cwd / "pid"))
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(60) == 128 + signal.SIGINT
+    wait_end(pid)
+    (cwd / "pid").unlink()
+    roost.start("run", "demo", cwd=cwd)
+    pid = int(wait_for(cwd / "pid"))
+    daemon = roost.daemon_pid()
+    assert daemon is not None
+    os.kill(daemon, signal.SIGKILL)
+    wait_end(daemon)
+    os.kill(pid, signal.SIGKILL)  # else it goes on, in a prefix that no daemon knows any more
+    (cwd / "go").touch()
+    assert roost.ok("run", "demo", cwd=cwd) == "first\n"
+    assert len(list((roost.root / "prefixes").glob("*.manifest"))) == 2
+    assert roost.json("cache", "verify")["findings"] == []
+
+
+def wait_end(pid: int) -> None:
+    deadline = time.monotonic() + 60
+    while os.path.exists(f"/proc/{pid}") and b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2][:3]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_two_requests_at_once_are_one_build(roost: Roost, project: Project) -> None:
+    roost.ok("build", cwd=project.folder)
+    of_one = project.builds
+    project.describe("another")
+    both = [roost.start("run", "another", cwd=project.folder) for _ in range(2)]
+    assert [(each.communicate()[0], each.returncode) for each in both] == [("first\n", 0)] * 2
+    assert project.builds == 2 * of_one
+    assert roost.run("exec", "demo", cwd=project.folder).returncode == 127

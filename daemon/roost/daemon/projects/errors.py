@@ -10,6 +10,7 @@ from roost.model.errors import BuildCancelledError, BuildError, CodedError, Stor
 from roost.model.locks.lock import Wheel
 
 _CONTINUE = "`--no-project` goes on with the dependencies alone."
+_OF_A_WHEEL = "Building a wheel failed: "
 _NOT_WRITABLE = ("Permission denied", "Read-only file system", "PermissionError", "Operation not permitted")
 
 
@@ -36,7 +37,7 @@ def explain_project_failure(error: CodedError, project: Wheel) -> CodedError:
     if any(text in error.message for text in _NOT_WRITABLE) and not os.access(folder, os.W_OK):
         hint = f"Its build backend writes into {folder}, which can't be written. {_CONTINUE}"
     return ProjectBuildError(
-        f"The project {project.name} in {folder} can't be installed: {error.message}",
+        f"The project {project.name} in {folder} can't be installed: {error.message.removeprefix(_OF_A_WHEEL)}",
         hint=hint,
         fields={**error.fields, "project": project.name, "folder": folder, "cause": error.code},
     )
