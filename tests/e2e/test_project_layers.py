@@ -53,6 +53,14 @@ def test_a_project_runs_by_its_scripts_and_is_built_once(roost: Roost, project: 
     run = roost.json("runs", "list")["runs"][0]
     assert (run["lock_digest"], run["artifact"]) == (ready["lock_digest"], prefix["id"])
     assert "demo-app" not in roost.ok("lock", cwd=cwd)
+    rerun = roost.run("runs", "rerun", run["id"])
+    assert (rerun.stdout, "warning" in rerun.stderr) == ("second\n", False), rerun.stderr
+    project.describe(more="# changed\n")
+    rerun = roost.run("runs", "rerun", run["id"])
+    assert (rerun.stdout, "have changed" in rerun.stderr) == ("second\n", True), rerun.stderr
+    project.file.unlink()
+    rerun = roost.run("runs", "rerun", run["id"])
+    assert (rerun.returncode, "has no project demo-app any more" in rerun.stderr) == (127, True), rerun.stderr
 
 
 def test_a_backend_that_fails_says_so_and_the_dependencies_run(roost: Roost, project: Project) -> None:
@@ -131,6 +139,33 @@ def wait_end(pid: int) -> None:
     while os.path.exists(f"/proc/{pid}") and b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2][:3]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_watching_and_prebuilding_never_run_a_backend(roost: Roost, project: Project, pip_index: PipIndex) -> None:
+    roost.config.write_text(roost.config.read_text() + "[watch]\nmax_load = 0\non_battery = true\n")
+    cwd = project.folder
+    roost.ok("watch", "add", ".", cwd=cwd)
+    wait_warm(roost)
+    pip_index.wheel("more", "1.0")
+    project.require("leaf", "more")
+    wait_warm(roost, roost.json("plan", cwd=cwd)["definition_digest"])
+    assert (project.builds, len(roost.json("cache", "df")["artifacts"])) == (0, 2)
+    roost.ok("digest", cwd=cwd)
+    assert project.builds == 0
+    assert roost.ok("run", "demo", cwd=cwd) == "first\n"
+    assert len(roost.json("cache", "df")["artifacts"]) == 3
+
+
+def wait_warm(roost: Roost, digest: str | None = None) -> None:
+    """Until what is watched is ready, with that digest."""
+    deadline = time.monotonic() + 60
+    while True:
+        (watch,) = roost.json("watch", "list")["watches"]
+        if watch["state"] == "warm" and digest in (None, watch["definition_digest"]):
+            return
+        assert time.monotonic() < deadline, watch
+        assert watch["state"] not in ("waiting", "failed"), watch
+        time.sleep(0.02)
 
 
 def test_two_requests_at_once_are_one_build(roost: Roost, project: Project) -> None:

@@ -52,6 +52,11 @@ class Project:
             f'[build-system]\nrequires = [{requires}]\nbuild-backend = "backend"\nbackend-path = ["."]\n{more}'
         )
 
+    def require(self, *dependencies: str) -> None:
+        """Change what it needs."""
+        self._dependencies = dependencies
+        self.describe()
+
     def says(self, text: str) -> None:
         """Change the source, which is no build file."""
         (self.folder / "src" / "demo_app.py").write_text(f"def main():\n    print({text!r})\n")

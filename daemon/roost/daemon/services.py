@@ -150,7 +150,7 @@ def create_services(
     resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers, planner.lock_files)
     prebuilds = Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables)
     curated = CuratedVersions(store, engines, events, launches)
-    reader = DefinitionReader(resolver, planner, config_file.path)
+    reader = DefinitionReader(resolver, planner, config_file.path, lambda: source.config.watch.code == "always")
     watches = _create_watches(store, source, reader, prebuilds, events, lifecycle)
     news = WatchNews(store.index, events, reader, planner.bases.resolver, curated, source, watches.list_targets)
     idle_work.register(NEWS_WORK, DAY_SECONDS, news.look)

@@ -16,7 +16,7 @@ from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.choices import has_choices
 from roost.daemon.definitions.editables import editable_warnings
 from roost.daemon.definitions.resolve import resolve_run, used_image
-from roost.daemon.definitions.resolved import TargetedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.installers import refuse_installation
 from roost.daemon.launch.plan import LaunchPlan, plan_key
@@ -25,7 +25,13 @@ from roost.daemon.locks.former import note_use
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.daemon.routes.builds import FollowQuery, PageQuery, resolve_used
 from roost.daemon.runs.attach import upgrade_connection
-from roost.daemon.runs.reruns import add_missing_interpreter_hint, check_repeatable, restore_words, warn_of_changes
+from roost.daemon.runs.reruns import (
+    add_missing_interpreter_hint,
+    check_repeatable,
+    restore_words,
+    warn_of_changes,
+    with_project,
+)
 from roost.daemon.runs.starts import container_launch, local_launch, with_options
 from roost.daemon.server.peers import peer_pid, require_peer_process
 from roost.daemon.server.routing import Call, Reply, Route
@@ -320,6 +326,8 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
         python_path=call.body.python_path,
     )
     resolved = await resolve_run(services.store, run)
+    if run.project is not None:
+        resolved = with_project(run, resolved, await _read_project(services, run.project.folder))
     request = Request(definition=resolved.definition, target=run.target)
     try:
         if not body.detach:  # its prefix or image may have been deleted; a detached run records how building went
@@ -332,6 +340,14 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     if isinstance(response, RunResponse) and response.run is not None and response.run.command != command:
         response.command = command
     return _watch_client(call, response)
+
+
+async def _read_project(services: Services, folder: str) -> ResolvedDefinition | None:
+    """Read the project in a folder as it is now; ``None`` if that is not possible."""
+    try:
+        return await services.resolver.resolve(EnvironmentSelector(cwd=folder, file="pyproject.toml"))
+    except CodedError:
+        return None
 
 
 ROUTES_RUNS = [

@@ -9,7 +9,7 @@ import msgspec
 
 from roost.daemon.credentials.commands import describe_hidden, restore_command
 from roost.daemon.definitions.resolve import used_image
-from roost.daemon.definitions.resolved import TargetedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.model.errors import CodedError, LookupFailedError
 from roost.model.records import RunRecord
@@ -54,6 +54,30 @@ def check_repeatable(run: RunRecord) -> None:
             f"Run {run.id} recorded neither a lock nor an interpreter: it never started",
             hint="Start it again with `roost run`; `roost runs show` has its command and folder.",
         )
+
+
+def with_project(run: RunRecord, resolved: TargetedDefinition, found: ResolvedDefinition | None) -> TargetedDefinition:
+    """Return ``resolved``, which has the lock of ``run``, with the project that the run had on top of it, as it is now.
+
+    ``found``: what the file of the project is read as now, if it can be read. Its sources are never recorded, so what
+    has changed in them goes into the new run unnoticed; changes of its build files are warned of.
+    """
+    before = run.project
+    if before is None:
+        return resolved
+    project = found.project if found is not None else None
+    if project is None or project.name != before.name:
+        code, text = "project-gone", f"{before.folder} has no project {before.name} any more, as run {run.id} had"
+    elif project.digest != before.digest:
+        code, text = (
+            "project-changed",
+            f"The build files of {before.name} in {before.folder} have changed since run {run.id}",
+        )
+    else:
+        return msgspec.structs.replace(resolved, project=project)
+    warning = WarningView(code=code, message=text)
+    kept = project if code == "project-changed" else None
+    return msgspec.structs.replace(resolved, project=kept, warnings=[*resolved.warnings, warning])
 
 
 def find_own_interpreter(run: RunRecord) -> Interpreter | None:

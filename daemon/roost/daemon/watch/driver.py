@@ -330,7 +330,8 @@ class WatchDriver:
         if definition is None or definition.digest != digest:
             raise OvertakenError(f"{watch.path} has changed", hint="It is read again.")
         request = make_request(watch.subject, definition)
-        return BuildJob(resolved=definition, request=request, selector=watch.subject.selector)
+        prebuilt = self._reader.without_code(definition)
+        return BuildJob(resolved=prebuilt, request=request, selector=watch.subject.selector)
 
     # ------------------------------------------------------------------ events, and the end
     def _announce(self, watch: WatchedDefinition, news: Announce) -> None:

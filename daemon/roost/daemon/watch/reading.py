@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable
 
 import msgspec
 
@@ -70,10 +71,14 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 class DefinitionReader:
     """Reads and plans what is watched, in the way that requests do, for the last caller of each."""
 
-    def __init__(self, resolver: EnvironmentResolver, planner: Planner, config: str) -> None:
-        """``config``: path of the config file, whether it exists or not."""
+    def __init__(
+        self, resolver: EnvironmentResolver, planner: Planner, config: str, may_run_code: Callable[[], bool]
+    ) -> None:
+        """``config``: path of the config file, whether it exists or not. ``may_run_code``: whether prebuilding runs
+        code that has not run here before."""
         self._resolver = resolver
         self._planner = planner
+        self._may_run_code = may_run_code
         self.config = config
 
     async def read(self, subject: WatchSubject) -> Reading:
@@ -94,14 +99,24 @@ class DefinitionReader:
         found = resolved.source.path if resolved is not None else None
         return Reading(closure=closure, definition=None if fault else definition, fault=fault, found=found)
 
+    def without_code(self, definition: TargetedDefinition) -> TargetedDefinition:
+        """Return what of a definition is made ready in the background: its project is installed when somebody asks for
+        it, unless prebuilding may run all code. After an edit its build files are others, which have never run."""
+        if definition.project is None or self._may_run_code():
+            return definition
+        return msgspec.structs.replace(definition, project=None)
+
     async def plan(self, subject: WatchSubject, definition: TargetedDefinition) -> Planned:
         """Return whether the environment is ready. Never raises an error of planning."""
         request, selector = make_request(subject, definition), subject.selector
+        prebuilt = self.without_code(definition)
         if definition.definition.python.user_managed and "PATH" in subject.caller:
             selector.environ = {"PATH": subject.caller["PATH"]}  # an interpreter without a path is searched there
         with use_caller(subject.caller):
             try:
                 planned = await self._planner.plan(definition, request, selector)
+                if not planned.is_ready and prebuilt is not definition:
+                    planned = await self._planner.plan(prebuilt, request, selector)
             except Exception as failure:
                 if not isinstance(failure, CodedError):
                     log.exception("A watched definition could not be planned: %s", subject.path)
