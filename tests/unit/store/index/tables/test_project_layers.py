@@ -40,7 +40,7 @@ async def test_a_layer_is_found_by_its_lock_folder_and_build_files(store, lock_o
     base = lock_of("a")
     await publish(store, base, fill, NEW)
     layer = await publish(store, layer_of(base), fill)
-    find, base_key = store.index.locks.find_project_layer, digest_lock(base)
+    find = store.index.locks.find_project_layer
     assert await find(digest_lock(base), "/work", FILES) == layer.key
     for other in (
         ("sha256:0", "/work", FILES),
