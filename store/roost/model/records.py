@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from roost.model.definition import Defaults, Definition, Settings
+from roost.model.definition import Defaults, Definition, ProjectSource, Settings
 
 ArtifactKind = Literal["prefix", "image"]
 ArtifactState = Literal["building", "ready", "retired", "deleting"]
@@ -135,15 +135,6 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):
     error: dict[str, object] | None = None
 
 
-class RecordedProject(msgspec.Struct, frozen=True, kw_only=True):
-    """The project that was installed on top of the lock of a run."""
-
-    name: str
-    folder: str
-    digest: str
-    """``sha256:`` of its build files."""
-
-
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A run of a command: queued, in progress or ended."""
 
@@ -163,7 +154,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     artifact_id: str | None = None
     interpreter: dict[str, object] | None = None
     """``path``, ``version`` and ``mtime`` of the interpreter of a user-managed environment."""
-    project: RecordedProject | None = None
+    project: ProjectSource | None = None
     experiment: str | None = None
     rerun_of: str | None = None
     """The run that this one repeats."""

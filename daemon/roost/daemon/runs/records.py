@@ -18,7 +18,7 @@ from roost.daemon.jobs.lifecycle import BackgroundTasks
 from roost.daemon.jobs.views import error_body
 from roost.daemon.runs.states import ENDED, final_exit, observe
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError, StoreError
-from roost.model.records import KnownDefinition, RecordedProject, RunRecord
+from roost.model.records import KnownDefinition, RunRecord
 from roost.store.clock import utc_now
 from roost.store.disk.run_folders import BegunRun, RunExit, create_folder
 from roost.store.index.tables.records import RecordUnknownError
@@ -108,7 +108,7 @@ class RunRecords:
             generation=placement.generation if placement else None,
             artifact_id=placement.artifact if placement else None,
             interpreter=dict(interpreter) if interpreter else None,
-            project=_record_project(resolved),
+            project=resolved.project,
             experiment=request.experiment,
             rerun_of=rerun_of,
             options=dict(resolved.chosen),
@@ -205,13 +205,6 @@ class RunRecords:
 
     async def stop(self) -> None:
         await self._background.wait()
-
-
-def _record_project(resolved: TargetedDefinition) -> RecordedProject | None:
-    project = resolved.project
-    if project is None:
-        return None
-    return RecordedProject(name=project.name, folder=project.folder, digest=project.digest)
 
 
 def _python_path(request: RunRequest) -> str | None:
