@@ -260,6 +260,16 @@ def test_uv_and_pip_read_what_was_written(project: Project, index: PipIndex) -> 
     assert read.stdout.strip() == "left==1.0|right|upper==1.0"
 
 
+def test_a_large_file_is_edited_as_a_small_one(project: Project) -> None:
+    comments = "# a line of a file that is edited in a worker\n" * 6000
+    project.write("requirements.txt", f"{comments}left==1.0\n")
+    result = project.json("add", "right==1.0")
+    assert project.read("requirements.txt") == f"{comments}left==1.0\nright==1.0\n"
+    assert result["items"][0]["line"] == 6002
+    refused = project.failed(1, "remove", "upper")
+    assert refused["code"] == "package-not-listed"
+
+
 # ------------------------------------------------------------------------- refusals
 def test_what_cannot_be_solved_changes_no_byte(project: Project) -> None:
     file = project.write("requirements.txt", "left==1.0  # pinned\n")

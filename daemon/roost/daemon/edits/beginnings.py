@@ -135,11 +135,12 @@ def _find_environment(folder: str) -> str | None:
 def describe_order(path: str, before: str | None, after: str | None) -> list[WarningView]:
     """Return what to say if a new file hides another, or is hidden. ``before`` and ``after`` are what commands in the
     folder used and use."""
+    folder, name = os.path.split(path)
     if after is not None and after != path:
-        message = f"commands here use {after}, which comes before {os.path.basename(path)} (-f names that one)"
+        message = f"commands in {folder} use {after}, which comes before {name} (-f names that one)"
         return [WarningView(code="file-hidden", message=message)]
     if before is not None:
-        message = f"commands here used {before} until now, and use {os.path.basename(path)} from now on"
+        message = f"commands in {folder} used {before} until now, and use {name} from now on"
         return [WarningView(code="file-hides", message=message)]
     return []
 

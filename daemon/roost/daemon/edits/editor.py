@@ -10,7 +10,8 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable
-from difflib import unified_diff
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -20,7 +21,6 @@ from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.files import WatchedFiles
 from roost.daemon.definitions.resolve import check_selector, find_file
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
-from roost.daemon.edits.large_files import edit_text
 from roost.daemon.edits.locking import EditLock, EditLocks, selector_of_text
 from roost.daemon.edits.replacement import OriginalFile, read_original, replace_file
 from roost.daemon.engines.engine_set import Engines
@@ -33,7 +33,6 @@ from roost.daemon.locks.solve import describe_unanswered
 from roost.daemon.planning.planner import Planner
 from roost.daemon.workspace.resolver import EnvironmentResolver
 from roost.model.edits.change import EditOrder, with_versions
-from roost.model.edits.edit import EditedSource
 from roost.model.errors import (
     CodedError,
     InvalidDefinitionError,
@@ -51,11 +50,15 @@ from roost.wire.edits import EditedItemView, EditMessage, EditRequest, EditResul
 from roost.wire.plans import EnvironmentSelector
 from roost.wire.protocol import ErrorBody
 
+if TYPE_CHECKING:
+    from roost.model.edits.edit import EditedSource
+
 log = logging.getLogger(__name__)
 Publish = Callable[[Message], None]
 
 
-class ChangedText(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class ChangedText:
     """The file with the packages added and removed, and the definition that it has then."""
 
     edited: EditedSource
@@ -144,6 +147,8 @@ class EnvironmentEditor:
     async def _change(
         self, request: EditRequest, found: DiscoveredFile, original: OriginalFile, order: EditOrder
     ) -> ChangedText:
+        from roost.daemon.edits.large_files import edit_text  # the formats' rules: few daemons ever edit a file
+
         source = DefinitionSource(path=original.path, data=original.data, format=found.format)
         edited = await edit_text(self._engines.workers, source, order)
         resolved, selector = await self._resolve(selector_of_text(request, original.path, edited.data))
@@ -262,6 +267,8 @@ def find_old_line(before: bytes, after: bytes, line: int) -> int | None:
 
 def format_diff(original: OriginalFile, data: bytes) -> str:
     """Return the change of a file as a unified diff."""
+    from difflib import unified_diff
+
     name = os.path.basename(original.path)
     before, after = (each.decode("utf-8", "replace").splitlines() for each in (original.data, data))
     return "\n".join(unified_diff(before, after, name, name, lineterm=""))
