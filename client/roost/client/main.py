@@ -51,11 +51,15 @@ def _open_standard_streams() -> None:
     """Open each closed standard stream on ``/dev/null``.
 
     The next file or connection would otherwise get the number of a stream that the caller closed, and output would be
-    written to it.
+    written to it. Python has no object for such a stream.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # to the end of this process
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _restore_environment() -> None:

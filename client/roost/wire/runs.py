@@ -87,6 +87,8 @@ class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     pid: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
     """The process that supervises the command: the client itself, or one that it has started."""
     exit_status: Annotated[int, Meta(ge=0, le=255)] | None = None
+    started: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")] | None = None
+    """When the command was started, by the supervisor's clock: the end is by that too."""
 
 
 class Launch(msgspec.Struct, kw_only=True):

@@ -25,20 +25,32 @@ if TYPE_CHECKING:  # importing typing itself costs as much as the request does
 SELECTOR_FIELDS = {"-f": "file", "-e": "environment", "-n": "environment", "--image": "image"}
 
 
+class _RunWords:
+    """What the words after ``run`` ask for."""
+
+    def __init__(self) -> None:
+        self.field = self.value = ""
+        """Field of the selector, and its value."""
+        self.target = "auto"
+        self.experiment = ""
+        self.variables: dict[str, str] = {}
+        self.quiet = False
+        self.command: Sequence[str] = ()
+
+
 def attempt_run(arguments: Sequence[str]) -> int | None:
     """Run the command that ``arguments`` (those after ``run``) name and return its exit status.
 
     Return ``None`` if the command line must do it.
     """
-    request = _parse_run(arguments)
-    if request is None:
+    words = _parse_run(arguments)
+    if words is None or find_word_values(words.command):
         return None
-    field, value, target, command, quiet = request
-    if find_word_values(command) or not _is_text(field, value, *command, os.environ.get("PYTHONPATH", "")):
+    if not _is_text(*arguments, os.environ.get("PYTHONPATH", "")):
         return None
-    terminal = current_terminal() if target != "local" else None
+    terminal = current_terminal() if words.target != "local" else None
     try:
-        connection = _request_run(field, value, target, command, terminal)
+        connection = _request_run(words, terminal)
     except FileNotFoundError:  # the working folder no longer exists; the command line reports it
         return None
     from roost.client.launch import supervise  # noqa: F401  # while the daemon works
@@ -46,11 +58,11 @@ def attempt_run(arguments: Sequence[str]) -> int | None:
     answer = hot.read_object(connection)
     if not answer or not answer.get("run"):
         return None
-    if not quiet:
+    if not words.quiet:
         _print_notes(answer)
     if answer.get("attach"):
         return _attach(answer["run"]["id"], at_terminal=terminal is not None)
-    return _supervise(answer, command)
+    return _supervise(answer, words)
 
 
 def _is_text(*words: str) -> bool:
@@ -62,17 +74,17 @@ def _is_text(*words: str) -> bool:
     return True
 
 
-def _supervise(answer: dict[str, Any], command: Sequence[str]) -> int | None:
+def _supervise(answer: dict[str, Any], words: _RunWords) -> int | None:
     """Run the command to its end. Return ``None`` if the prefix was removed: the command line requests another run."""
     from roost.client.launch import activate
     from roost.client.launch.supervise import Supervisor
 
     specification = {
-        "command": command,
+        "command": words.command,
         "cwd": answer["run"]["cwd"],
         "launch": answer["launch"],
         "environ": dict(os.environ),
-        "variables": {},
+        "variables": words.variables,
         "socket": paths.socket_path(),
         "run_id": answer["run"]["id"],
     }
@@ -97,42 +109,43 @@ def _attach(run_id: str, *, at_terminal: bool) -> int | None:
         return lost_output_status(error, launching=True)
 
 
-def _parse_run(arguments: Sequence[str]) -> tuple[str, str, str, Sequence[str], bool] | None:
-    """Parse ``-q``, ``-t local`` or ``-t docker``, at most one option that selects an environment, and the command.
-
-    Return (field of the selector, value, target, command, quiet); ``None`` for anything else.
-    """
-    words = list(arguments)
-    field = value = target = ""
-    quiet = False
+def _parse_run(arguments: Sequence[str]) -> _RunWords | None:
+    """Parse ``-q``, ``-t local`` or ``-t docker``, ``--experiment NAME``, ``--var K=V``, at most one option that
+    selects an environment, and the command. Return ``None`` for anything else."""
+    words, found = list(arguments), _RunWords()
     while words and words[0].startswith("-") and words[0] != "--":
         word = words.pop(0)
         if word == "-q":
-            quiet = True
+            found.quiet = True
         elif word == "-t" and words:
-            target = words.pop(0)
-        elif word in SELECTOR_FIELDS and words and not field:
-            field, value = SELECTOR_FIELDS[word], words.pop(0)
+            found.target = words.pop(0)
+        elif word in SELECTOR_FIELDS and words and not found.field:
+            found.field, found.value = SELECTOR_FIELDS[word], words.pop(0)
+        elif word == "--experiment" and words and not words[0].startswith("-"):
+            found.experiment = words.pop(0)
+        elif word == "--var" and words and words[0].find("=") > 0 and not words[0].startswith("-"):
+            name, _, found.variables[name] = words.pop(0).partition("=")
         else:
             return None
     if words and words[0] == "--":
         del words[0]
-    target = target or "auto"
-    known = target in ("auto", "local", "docker")
-    return (field, value, target, words, quiet) if known and words and words[0] else None
+    found.command = words
+    return found if found.target in ("auto", "local", "docker") and words and words[0] else None
 
 
-def _request_run(
-    field: str, value: str, target: str, command: Sequence[str], terminal: dict[str, Any] | None
-) -> socket | None:
+def _request_run(words: _RunWords, terminal: dict[str, Any] | None) -> socket | None:
     """Send the request for a ``wire.RunResponse``. Raises: FileNotFoundError if there is no working folder."""
     from _json import encode_basestring_ascii as quote
 
-    words = ",".join(map(quote, command))
-    selector = f'"cwd":{quote(os.getcwd())},"command":[{words}]'
-    if field:
-        selector += f',"{field}":{quote(value)}'
-    body = f'"what":{{{selector}}},"command":[{words}],"target":"{target}"'
+    command = ",".join(map(quote, words.command))
+    selector = f'"cwd":{quote(os.getcwd())},"command":[{command}]'
+    if words.field:
+        selector += f',"{words.field}":{quote(words.value)}'
+    body = f'"what":{{{selector}}},"command":[{command}],"target":"{words.target}"'
+    if words.experiment:
+        body += f',"experiment":{quote(words.experiment)}'
+    if words.variables:
+        body += f',"variables":{{{",".join(f"{quote(key)}:{quote(value)}" for key, value in words.variables.items())}}}'
     if python_path := os.environ.get("PYTHONPATH"):
         body += f',"python_path":{quote(python_path)}'
     if terminal:

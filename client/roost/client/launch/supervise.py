@@ -40,8 +40,6 @@ class Supervisor:
         """Of the command while it runs; 0 before and after, so that no other process of that number is signalled."""
         self._early_signals: list[int] = []
         self._terminal_signals: tuple[int, ...] = ()
-        self._began: socket | None = None
-        """The connection over which the start was reported."""
 
     def run(self, output: IO[bytes] | None = None) -> int:
         """Run the command to its end and return its status as a shell reports it.
@@ -53,7 +51,10 @@ class Supervisor:
         lease = activate.hold_lease(self._spec["launch"]["lease"])
         # Not synced: no process outlives a power loss.
         _replace_file(os.path.join(self._folder, "pid"), f"{os.getpid()} {_start_ticks()}", durably=False)
+        # The daemon writes this while the command starts, and nobody waits for its answer: if the end is recorded
+        # first, that has the start as well.
         started = _current_time()
+        began = self._send_report(f'{{"state":"running","pid":{os.getpid()},"started":"{started}"}}')
         os.set_inheritable(lock, True)
         try:
             status = self._run_bounded(output)
@@ -67,7 +68,7 @@ class Supervisor:
         ended = self._send_report(_end_report(status))
         if ended is None and output is None:
             _replace_file(path, end, durably=True)
-        for connection in (self._began, ended):
+        for connection in (began, ended):
             if connection is not None:
                 connection.close()
         os.close(lock)
@@ -120,8 +121,6 @@ class Supervisor:
             return error.status
         for number in self._early_signals:
             os.kill(self._pid, number)
-        # Nobody waits for the answer. If the end is recorded first, it has the start as well.
-        self._began = self._send_report(f'{{"state":"running","pid":{os.getpid()}}}')
         pid = self._pid
         if hasattr(os, "waitid"):  # its number is its own until it is reaped below
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)

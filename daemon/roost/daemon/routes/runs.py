@@ -32,7 +32,7 @@ from roost.daemon.runs.reruns import (
     warn_of_changes,
     with_project,
 )
-from roost.daemon.runs.starts import container_launch, local_launch, with_options
+from roost.daemon.runs.starts import add_run_variables, container_launch, local_launch, with_options
 from roost.daemon.server.peers import peer_pid, require_peer_process
 from roost.daemon.server.routing import Call, Reply, Route
 from roost.daemon.services import SERVICES, Services
@@ -190,11 +190,14 @@ async def _start_process(
     resolved = await services.versions.ensure_registered(resolved)
     records = services.runs.records
     run = await records.create(body, resolved, launch, planned.facts.interpreter, rerun_of=rerun_of)
-    if body.detach:
+    if body.detach or launch is None:
         _begin_detached(services, run, body, resolved)
+        launch = None
+    else:
+        launch = add_run_variables(launch, run.id, (run.environment_name, run.environment_version))
     return RunResponse(
         run=run_view(run),
-        launch=None if body.detach else launch,
+        launch=launch,
         folder=records.folder(run.id),
         source=resolved.source,
         warnings=resolved.warnings,
@@ -213,6 +216,7 @@ async def _start_container(
         await _require_credentials(services, resolved, body, planned)
     resolved = with_options(await services.versions.ensure_registered(resolved), body.container)
     if launch is not None and not body.detach:
+        launch = add_run_variables(launch, run_id, resolved.environment)
         services.runs.containers.prepare(run_id, launch, body)
     run = await services.runs.records.create(
         body,

@@ -99,7 +99,7 @@ class ProcessRuns:
         if reported.state != "running":
             run = await self.get(run_id)  # as its exit file says, which has the times too
             return run if self._records.observe(run, reported) is None else await self._end(run_id, reported)
-        run = await self._records.mark_running(run_id)
+        run = await self._records.mark_running(run_id, update.started)
         if supervisor is not None:
             self._unwatch(run_id)
             self._watch_pid(run_id, supervisor, foreground=not run.detached)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -129,11 +128,11 @@ class RunRecords:
             name=source.name,
             source=resolved.sighted_path,
         )
-        await asyncio.to_thread(create_folder, self.folder(run.id), begun)
         seen = KnownDefinition(
             digest=resolved.digest, canonical=resolved.canonical, name=source.name, source=resolved.sighted_path
         )
-        begin = partial(self._store.index.begin_run, run, seen, resolved.settings_canonical)
+        create = partial(create_folder, self.folder(run.id), begun)
+        begin = partial(self._store.index.begin_run, run, seen, resolved.settings_canonical, create_folder=create)
         return await self._events.record_with(begin, "run-created", run=run.id, command=list(run.command))
 
     async def find(self, run_id: str) -> RunRecord | None:
@@ -156,10 +155,11 @@ class RunRecords:
             run_id, lock_digest=placement.lock_digest, generation=placement.generation, artifact_id=placement.artifact
         )
 
-    async def mark_running(self, run_id: str) -> RunRecord:
-        """Record that the command runs. Raises RunOverError, LookupFailedError, StoreError."""
+    async def mark_running(self, run_id: str, started: str | None = None) -> RunRecord:
+        """Record that the command runs, since now unless ``started`` is known. Raises RunOverError, LookupFailedError,
+        StoreError."""
         try:
-            run = await self._store.index.mark_running(run_id, utc_now())
+            run = await self._store.index.mark_running(run_id, started or utc_now())
         except RecordUnknownError as error:
             raise _unknown_run_error(run_id) from error
         if run.state in ENDED:

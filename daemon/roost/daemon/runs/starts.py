@@ -28,6 +28,7 @@ from roost.model.canonical.form import canonicalise_settings, digest_bytes
 from roost.model.definition import ContainerSettings
 from roost.model.errors import CodedError
 from roost.model.records import RunRecord
+from roost.wire.environments import ChangeView
 from roost.wire.runs import ContainerOptions, Launch, RunRequest
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,22 @@ def _built_image_launch(resolved: TargetedDefinition, planned: PlanWithFacts) ->
     )
 
 
+def add_run_variables(launch: AnyLaunch, run_id: str, environment: tuple[str | None, int | None] | None) -> AnyLaunch:
+    """Return ``launch`` with the variables that tell a command which run it is, of which ``environment`` (name and
+    version) and of which lock. Those that the caller has of a run that it is part of itself do not reach the command.
+    """
+    name, version = environment or (None, None)
+    found = {
+        "ROOST_RUN_ID": run_id,
+        "ROOST_ENVIRONMENT": f"{name}:{version}" if name and version else name,
+        "ROOST_LOCK": launch.lock_digest,
+    }
+    changed = msgspec.structs.replace(launch, variables={**launch.variables, **{k: v for k, v in found.items() if v}})
+    if isinstance(changed, Launch):
+        changed.changes = changed.changes + [ChangeView(name=k, action="unset") for k, v in found.items() if not v]
+    return changed
+
+
 async def make_ready(
     builds: Builds,
     planner: Planner,
@@ -182,11 +199,13 @@ class DetachedStarts:
             await self._record_failure(run.id, as_coded_error(error, "run"))
 
     async def _make_ready_and_start(self, run: RunRecord, request: RunRequest, job: BuildJob) -> None:
+        environment = (run.environment_name, run.environment_version)
         if run.target not in IMAGE_TARGETS:
             launch = await make_ready(self._builds, self._planner, job, local_launch)
-            await self._processes.start_detached(run, launch, request)
+            await self._processes.start_detached(run, add_run_variables(launch, run.id, environment), request)
             return
         in_image = await make_ready(self._builds, self._planner, job, container_launch)
+        in_image = add_run_variables(in_image, run.id, environment)
         self._hand_over(run.id)
         await self._containers.start_detached(run, in_image, request)
 

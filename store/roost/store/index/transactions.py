@@ -7,7 +7,7 @@ bundle; the begin and end of a run; recovery of what a dead daemon left open. ``
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -201,9 +201,17 @@ def begin_run(
     settings: bytes,
     kind: str,
     fields: Mapping[str, object],
+    *,
+    create_folder: Callable[[], None] | None = None,
 ) -> tuple[RunRecord, Event]:
     """Insert a new run with its definition (as it was ``seen``), its canonical settings and the event ``kind``. A run
-    is a use of its image, at its start and at its end."""
+    is a use of its image, at its start and at its end.
+
+    ``create_folder`` is called first, here because another hop to a thread would cost more than it does. Nothing is
+    recorded if it fails.
+    """
+    if create_folder is not None:
+        create_folder()
     if not is_last_sighting(connection, seen.digest, seen.name, seen.source):
         record_sighting(connection, seen.digest, seen.canonical, seen.name, seen.source)
     put_settings(connection, run.settings_digest, settings)

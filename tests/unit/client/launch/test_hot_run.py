@@ -14,18 +14,29 @@ from roost.client.launch.hot_run import _is_text, _parse_run
 HEAVY = ("argparse", "contextlib", "enum", "json", "re", "selectors", "signal", "socket", "subprocess", "typing")
 
 
+def parsed(words: list[str]) -> tuple[object, ...] | None:
+    found = _parse_run(words)
+    if found is None:
+        return None
+    return (found.field, found.value, found.target, found.command, found.quiet, found.experiment, found.variables)
+
+
 @pytest.mark.parametrize(
-    ("words", "parsed"),
+    ("words", "expected"),
     [
-        (["--", "python", "-V"], ("", "", "auto", ["python", "-V"], False)),
-        (["train.py", "--epochs", "3"], ("", "", "auto", ["train.py", "--epochs", "3"], False)),
-        (["-q", "-t", "local", "-f", "a.yml", "x"], ("file", "a.yml", "local", ["x"], True)),
-        (["-n", "torch:2", "x", "-q"], ("environment", "torch:2", "auto", ["x", "-q"], False)),
-        (["--image", "python:3.11", "x"], ("image", "python:3.11", "auto", ["x"], False)),
+        (["--", "python", "-V"], ("", "", "auto", ["python", "-V"], False, "", {})),
+        (["train.py", "--epochs", "3"], ("", "", "auto", ["train.py", "--epochs", "3"], False, "", {})),
+        (["-q", "-t", "local", "-f", "a.yml", "x"], ("file", "a.yml", "local", ["x"], True, "", {})),
+        (["-n", "torch:2", "x", "-q"], ("environment", "torch:2", "auto", ["x", "-q"], False, "", {})),
+        (["--image", "python:3.11", "x"], ("image", "python:3.11", "auto", ["x"], False, "", {})),
+        (
+            ["--experiment", "e", "--var", "A=1=2", "--var", "B=", "--var", "A=3", "--", "--var"],
+            ("", "", "auto", ["--var"], False, "e", {"A": "3", "B": ""}),
+        ),
     ],
 )
-def test_common_command_lines_are_parsed(words: list[str], parsed: object) -> None:
-    assert _parse_run(words) == parsed
+def test_common_command_lines_are_parsed(words: list[str], expected: object) -> None:
+    assert parsed(words) == expected
 
 
 @pytest.mark.parametrize(
@@ -39,7 +50,12 @@ def test_common_command_lines_are_parsed(words: list[str], parsed: object) -> No
         ["-f", "a", "-n", "b", "x"],
         ["-t", "cluster", "x"],
         ["--detach", "x"],
-        ["--var", "A=1", "x"],
+        ["--var", "A", "x"],
+        ["--var", "=1", "x"],
+        ["--var"],
+        ["--var=A=1", "x"],
+        ["--experiment"],
+        ["--secret", "A", "x"],
         ["--json", "x"],
         ["-h"],
     ],

@@ -234,6 +234,15 @@ async def test_a_run_begins_with_what_it_runs_in_and_its_event_or_not_at_all(ind
     assert await index.events.find_last() == 1
 
 
+async def test_a_run_whose_folder_cannot_be_created_never_begins(index, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        await index.begin_run(run(1), SEEN, b"s", "run-created", {}, create_folder=(tmp_path / "file" / "r1").mkdir)
+    assert (await index.runs.find("r1"), await index.events.find_last()) == (None, 0)
+    await index.begin_run(run(1), SEEN, b"s", "run-created", {}, create_folder=(tmp_path / "r1").mkdir)
+    assert (tmp_path / "r1").is_dir()
+
+
 async def test_a_run_ends_once_and_is_told_of_once(index):
     await index.begin_run(run(1), SEEN, b"s", "run-created", {})
     end = {"state": "failed", "exit_status": 3}
