@@ -115,6 +115,18 @@ def test_what_a_file_says_has_the_digest_that_the_command_line_gives_it(
     assert environment.register(workspace).definition_digest == digest
 
 
+def test_a_project_is_read_with_choices(workspace: Workspace, roost: Roost) -> None:
+    project = '[project]\nname = "p"\ndependencies = ["greet"]\n[project.optional-dependencies]\nfast = ["greet<2"]\n'
+    roost.write("pyproject.toml", project + '[dependency-groups]\ndev = []\ndocs = ["six"]\n')
+    options = {"python": "3.11", "extras": ["fast"], "groups": ["docs"], "packages": ["rich"]}
+    environment = Environment.from_file("train", "pyproject.toml", **options)
+    words = ["--python", "3.11", "--extra", "fast", "--group", "docs", "--with", "rich"]
+    assert environment.name == "train"
+    assert environment.register(workspace).definition_digest == roost.json("digest", *words)["definition_digest"]
+    with pytest.raises(DefinitionError, match="no extra 'slow'"):
+        Environment.from_file("train", "pyproject.toml", extras=["slow"])
+
+
 def test_a_folder_of_azures_is_loaded_changed_and_registered(workspace: Workspace, roost: Roost) -> None:
     parts: dict[str, object] = {"name": "loaded", "version": "7"}
     parts["python"] = {"userManagedDependencies": False, "interpreterPath": "python"}

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.e2e.test_pip_engine import Bench
-from tests.support.pip_index import PipIndex
+from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.roost_process import Roost
 from uv import find_uv_bin
 
-from roost.model.readers.read import read_definition
+from roost.model.definition import Choices
+from roost.model.readers.read import read_definition, read_source
 from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
 
@@ -227,3 +230,63 @@ def test_what_is_not_followed_is_refused_with_its_place(roost: Roost) -> None:
     assert error["location"]["line"] == 4
     assert "tool.uv.index" in error["hint"]
     assert json.dumps(error)
+
+
+LEAVES = [f"leaf{number}" for number in range(8)]
+EXTRAS, GROUPS = ["fast", "Full_set", "all"], ["dev", "docs", "test-more"]
+
+
+@st.composite
+def draw_projects(draw: st.DrawFn) -> tuple[str, list[str], list[str]]:
+    """A project with extras that name each other and groups that include each other, and choices."""
+    leaves = st.lists(st.sampled_from(LEAVES), max_size=2)
+    lines = ["[project]", 'name = "Own.p"', 'version = "1"', 'requires-python = ">=3.10"']
+    lines += [f"dependencies = {draw(leaves)}", "[project.optional-dependencies]"]
+    for name in EXTRAS:
+        inner = draw(st.lists(st.sampled_from(EXTRAS), max_size=2))
+        lines.append(f"{name} = {draw(leaves) + [f'own-p[{each}]' for each in inner if each != name]}")
+    lines.append("[dependency-groups]")
+    count = draw(st.integers(0, len(GROUPS)))
+    for index, name in enumerate(GROUPS[:count]):
+        included = [f'{{ include-group = "{each}" }}' for each in GROUPS[:index] if draw(st.booleans())]
+        extras = [f'"own_p[{each}]"' for each in EXTRAS if draw(st.integers(0, 3)) == 0]
+        lines.append(f"{name} = [{', '.join([*map(repr, draw(leaves)), *included, *extras])}]")
+    default = draw(st.sampled_from([None, '"all"', repr(GROUPS[:count][-1:]), "[]"]))
+    lines += ["[tool.uv]", *([f"default-groups = {default}"] if default else [])]
+    extras = draw(st.lists(st.sampled_from(EXTRAS), max_size=2, unique=True))
+    return "\n".join(lines) + "\n", extras, draw(st.lists(st.sampled_from(GROUPS), max_size=2, unique=True))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(drawn=draw_projects())
+def test_uv_is_the_judge_of_which_groups_and_extras_are_read(
+    wheels: Path, drawn: tuple[str, list[str], list[str]]
+) -> None:
+    text, extras, groups = drawn
+    project = wheels.parent / "project" / "pyproject.toml"
+    project.parent.mkdir(exist_ok=True)
+    project.write_text(text)
+    project.with_name("uv.lock").unlink(missing_ok=True)
+    chosen = [f"--extra={name}" for name in extras] + [f"--group={name}" for name in groups]
+    words = [find_uv_bin(), "export", "-q", "--no-hashes", "--no-header", "--no-annotate", "--no-emit-project", *chosen]
+    words += ["--no-index", "--find-links", str(wheels), "--python", sys.executable, "--no-python-downloads"]
+    environ = {"HOME": str(wheels.parent), "UV_CACHE_DIR": str(wheels.parent / "cache"), "PATH": "/usr/bin:/bin"}
+    judged = subprocess.run(words, cwd=project.parent, env=environ, capture_output=True, text=True)
+    choices = Choices(extras=tuple(extras), groups=tuple(groups))
+    document = read_source(DefinitionSource(path=str(project)), LocalFiles(), choices)
+    is_refused = any(problem.severity == "error" for problem in document.problems)
+    assert is_refused == (judged.returncode != 0), (text, chosen, document.problems, judged.stderr)
+    if document.result is not None and not is_refused:
+        expected = {line.partition("=")[0] for line in judged.stdout.splitlines() if "==" in line}
+        assert {item.text for item in document.result.definition.pip.requirements} == expected, (text, chosen)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a wheel of each of LEAVES."""
+    folder = tmp_path_factory.mktemp("judge") / "wheels"
+    folder.mkdir()
+    for name in LEAVES:
+        file, content = wheel_bytes(name, "1.0")
+        (folder / file).write_bytes(content)
+    return folder

@@ -73,6 +73,27 @@ class Environment(EnvironmentDescription):
         return environment
 
     @staticmethod
+    def from_file(
+        name: str,
+        file_path: Path,
+        *,
+        python: str | None = None,
+        extras: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        packages: Sequence[str] = (),
+    ) -> Environment:
+        """Return an environment from an environment file of any kind, such as ``pyproject.toml``, with choices as the
+        command line has them: ``python`` (``--python``), ``extras`` and ``groups`` of a project, and ``packages`` that
+        are added (``--with``). Raises ``DefinitionError``, ``NotFoundError``, ``UsageError``."""
+        chosen = {"python": python, "extras": [*extras], "groups": [*groups], "additions": [*packages]}
+        path = os.path.abspath(file_path)
+        what = {"cwd": os.getcwd(), "file": path, **{key: value for key, value in chosen.items() if value}}
+        answer = directory_format.request_document({"what": what}, path)
+        environment = environment_from_document(answer["document"], answer["document"].get("name"))
+        environment.name = check_name(name)
+        return environment
+
+    @staticmethod
     def from_dockerfile(
         name: str, dockerfile: Path, conda_specification: Path | None = None, pip_requirements: Path | None = None
     ) -> Environment:

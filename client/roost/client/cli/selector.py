@@ -37,11 +37,16 @@ def add_selector_options(
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose among what one definition offers, or add to it."""
     group = parser.add_argument_group("choices", "of what the definition offers; another choice is another environment")
-    group.add_argument("--python", metavar="X.Y", help="this version of Python, whatever the definition asks for")
+    group.add_argument("--python", metavar="X.Y", help="this version of Python, within requires-python")
     group.add_argument("--extra", action="append", default=[], metavar="NAME", help="with an extra of the project")
     group.add_argument("--group", action="append", default=[], metavar="NAME", help="with a dependency group")
     group.add_argument(
-        "--with", dest="additions", action="append", default=[], metavar="PKG", help="with a package more, in no file"
+        "--with",
+        dest="additions",
+        action="append",
+        default=[],
+        metavar="PKG",
+        help="add a package, for this request only",
     )
     group.add_argument("--no-project", action="store_true", help="the dependencies without the project itself")
     group.add_argument("--locked", action="store_true", help="fail if the lock file beside it does not fit")
