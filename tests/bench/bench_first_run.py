@@ -16,6 +16,8 @@ ratios to uv. The goal of both: 1.15.
 from __future__ import annotations
 
 import argparse
+import base64
+import hashlib
 import json
 import os
 import random
@@ -78,12 +80,18 @@ def wheels():
         if number % 4 == 0:
             files[f"{name}/native.so"] = chance.randbytes(chance.choice((1, 3, 9)) * 1_000_000)
         record = f"{name}-1.0.dist-info/RECORD"
-        files[record] = "".join(f"{each},,\n" for each in files).encode()
+        del files[record]
+        lines = [f"{path},sha256={record_digest(data)},{len(data)}\n" for path, data in files.items()]
+        files[record] = "".join([*lines, f"{record},,\n"]).encode()
         buffer = BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as wheel:
             for path, data in files.items():
                 wheel.writestr(zipfile.ZipInfo(path, (2020, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
         yield name, (file, buffer.getvalue())
+
+
+def record_digest(data):
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
 class Choices:

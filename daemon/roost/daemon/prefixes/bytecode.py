@@ -56,9 +56,9 @@ def choose_sources(
 ) -> SourceChoice:
     """Return what is to be done for the ``sources`` of a package. Pure.
 
-    ``sources``: path to the stamp (time and size) of each; ``present``: those that have byte-code, shipped or written
-    by Python; ``stored``: path to the stamp of the source that the stored byte-code was compiled from; ``skipped``:
-    paths that did not compile, with the stamps that they had then.
+    ``sources``: path to the stamp (time and size) of each; ``present``: those that have byte-code; ``stored``: path to
+    the stamp of the source that the stored byte-code was compiled from; ``skipped``: paths that did not compile, with
+    the stamps that they had then.
     """
     missing = [path for path in sources if path not in present and (path, sources[path]) not in skipped]
     return SourceChoice(
@@ -167,7 +167,9 @@ def link_parts(site: str, parts: Sequence[PackageSources], store: str, tag: str)
     missing = []
     for part in parts:
         stored = os.path.join(store, f"{part.key}-{tag}")
-        choice = choose_part(site, part, stored, tag)
+        names = {source: pyc_path(source, tag) for source in part.sources}
+        present = {source for source, name in names.items() if os.path.lexists(os.path.join(site, name))}
+        choice = choose_part(site, part, stored, tag, present)
         created: set[str] = set()
         for name in (pyc_path(source, tag) for source in choice.linked):
             folder = os.path.join(site, os.path.dirname(name))
@@ -180,10 +182,12 @@ def link_parts(site: str, parts: Sequence[PackageSources], store: str, tag: str)
     return missing
 
 
-def choose_part(site: str, part: PackageSources, stored: str, tag: str) -> SourceChoice:
-    """Return what is to be done for one package, whose byte-code is stored in the folder ``stored``. Blocks."""
+def choose_part(site: str, part: PackageSources, stored: str, tag: str, present: Set[str]) -> SourceChoice:
+    """Return what is to be done for one package, whose byte-code is stored in the folder ``stored``. Blocks.
+
+    ``present``: the sources that have byte-code.
+    """
     names = {source: pyc_path(source, tag) for source in part.sources}
-    present = {source for source, name in names.items() if os.path.lexists(os.path.join(site, name))}
     sources: dict[str, bytes] = {}
     for source in part.sources:
         if source not in present:

@@ -89,7 +89,7 @@ class BytecodeTask(msgspec.Struct, frozen=True, kw_only=True):
     lease_path: str
     lock: Lock
     digests: Mapping[str, str]
-    """sha256 (hex) of its files, relative to it."""
+    """sha256 (hex) of the sources and the byte-code that it was published with, by path relative to it."""
     store: str
     """Folder of stored byte-code, on the prefix's file system."""
 
@@ -158,7 +158,10 @@ def _link_stored(task: BytecodeTask, tag: str) -> tuple[str, list[PackageSources
         site, parts = list_sources(task.prefix, task.lock)
         for part in parts:
             stored = os.path.join(task.store, f"{part.key}-{tag}")
-            choice = choose_part(site, part, stored, tag)
+            # What Python has compiled meanwhile stays, and is compiled for the store all the same: it is what is used.
+            below = os.path.relpath(site, task.prefix)
+            present = {each for each in part.sources if f"{below}/{pyc_path(each, tag)}" in task.digests}
+            choice = choose_part(site, part, stored, tag, present)
             for name in (pyc_path(source, tag) for source in choice.linked):
                 _link_complete(os.path.join(stored, name), os.path.join(site, name), task.store)
             if choice.compiled:

@@ -126,7 +126,7 @@ class LateBytecode:
         record = read_record(artifact.path)
         with suppress(ManifestDamagedError):
             manifest = load_manifest(Layout.manifest_of(artifact.path), artifact.manifest)
-            digests = {path: digest for path, (_, digest) in manifest.files.items() if path.endswith(".py")}
+            digests = {path: digest for path, (_, digest) in manifest.files.items() if path.endswith((".py", ".pyc"))}
             if record is not None:
                 return BytecodeTask(
                     prefix=artifact.path,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +19,7 @@ from roost.daemon.integrity.manifest import PrefixManifest
 from roost.daemon.integrity.trees import KeptBytecode, find_differences
 from roost.daemon.prefixes.bytecode import PackageSources, choose_sources
 from roost.daemon.prefixes.compilation import (
+    BytecodeTask,
     PrefixInUseError,
     complete_bytecode,
     delete_unfinished,
@@ -26,6 +30,10 @@ from roost.store.disk.lease_files import try_lock_exclusively
 NAMES = {Path(path).stem for path in MODULES}
 PATHS = st.sets(st.sampled_from([f"{letter}.py" for letter in "abcdefgh"]))
 STAMPS = st.sampled_from([b"1", b"2"])
+
+
+def import_from(task: BytecodeTask) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": f"{task.prefix}/{SITE}"}
 
 
 async def test_compiled_once_stored_and_linked(tmp_path: Path) -> None:
@@ -51,6 +59,25 @@ async def test_only_folders_that_exist_and_names_that_do_not(tmp_path: Path) -> 
     await complete_bytecode(task)
     assert (folder / name).read_bytes() == b"as Python wrote it"
     assert len(list(folder.iterdir())) == len(MODULES)
+
+
+async def test_what_python_has_compiled_is_stored_for_other_prefixes(tmp_path: Path) -> None:
+    first, second = make_prefix(tmp_path, "a"), make_prefix(tmp_path, "b")
+    subprocess.run([f"{first.prefix}/bin/python", "-c", "import part.module_1"], env=import_from(first), check=True)
+    assert bytecode_of(first.prefix) == {"__init__": 1, "module_1": 1}
+    assert await complete_bytecode(first) == len(MODULES)
+    assert bytecode_of(first.prefix) == {**dict.fromkeys(NAMES, 2), "__init__": 1, "module_1": 1}
+    assert await complete_bytecode(second) == 0
+    assert set(bytecode_of(second.prefix)) == NAMES
+
+
+async def test_what_a_package_ships_is_not_compiled(tmp_path: Path) -> None:
+    task = make_prefix(tmp_path)
+    shipped = Path(task.prefix, SITE, f"part/__pycache__/module_1.{sys.implementation.cache_tag}.pyc")
+    shipped.write_bytes(b"shipped")
+    known = {**task.digests, str(shipped.relative_to(task.prefix)): "of the manifest"}
+    assert await complete_bytecode(msgspec.structs.replace(task, digests=known)) == len(MODULES) - 1
+    assert shipped.read_bytes() == b"shipped"
 
 
 async def test_a_source_that_was_edited_is_not_compiled(tmp_path: Path) -> None:
