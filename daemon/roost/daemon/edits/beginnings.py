@@ -29,6 +29,7 @@ _KINDS: tuple[tuple[str, BeginningKind], ...] = (
     ("pyproject.toml", "pyproject"),
 )
 """Ends of file names, and the kind of file that they mean."""
+_OTHER_ENDS = (".toml", ".lock", ".json", ".cfg", ".ini", ".ipynb", "dockerfile")
 
 
 class NewFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +79,10 @@ def _choose_file(request: BeginRequest, python: str | None) -> NewFile:
     is_folder = os.path.isdir(path)
     named = None if is_folder else _kind_by_name(path)
     kind = request.kind or named
+    if named is not None and kind != named:
+        raise InvalidRequestError(
+            f"{os.path.basename(path)} is the name of a file of another kind", hint="Leave out one of the two."
+        )
     if kind == "script" and is_folder:
         raise InvalidRequestError("A script needs a name", hint="Name it: `roost init --script train.py`.")
     names_file = named is not None or kind == "script"
@@ -102,8 +107,16 @@ def _unusable_error(path: str, action: str, error: OSError) -> FileNotWritableEr
 
 
 def _kind_by_name(path: str) -> BeginningKind | None:
+    """Return the kind of a file by its name; ``None`` if it looks like the name of a folder. Raises:
+    InvalidRequestError if it looks like that of a file of no kind."""
     name = os.path.basename(path).lower()
-    return next((kind for end, kind in _KINDS if name.endswith(end)), None)
+    kind = next((kind for end, kind in _KINDS if name.endswith(end)), None)
+    if kind is None and name.endswith(_OTHER_ENDS):
+        raise InvalidRequestError(
+            f"{os.path.basename(path)} is no file that roost begins",
+            hint="Name a folder, a *.yml, a *.txt, a *.py, or a pyproject.toml.",
+        )
+    return kind
 
 
 def _list_names(folder: str) -> list[str]:

@@ -77,6 +77,15 @@ async def test_python_is_named_by_two_numbers(folder: Path, python: str) -> None
     assert "3.12" in (await begin(folder, kind="pyproject", python="3.12")).text
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"), [("tools.yml", "pip"), ("dev.txt", "conda"), ("roost.toml", None), ("x.yml", "script")]
+)
+async def test_a_name_and_a_kind_that_do_not_go_together(folder: Path, path: str, kind: str | None) -> None:
+    with pytest.raises(InvalidRequestError):
+        await begin(folder, path, kind=kind)
+    assert [each.name for each in folder.iterdir()] == [".git"]
+
+
 async def test_what_cannot_be_written_is_said(folder: Path) -> None:
     (folder / "file").write_text("")
     with pytest.raises(FileNotWritableError):
