@@ -101,6 +101,7 @@ def test_the_python_of_an_option_comes_before_that_of_a_file(roost: Roost, pip_i
     assert minor() == python.minor, "a launch plan notices that the file appeared"
     assert [each["path"] for each in roost.json("digest")["inputs"]][-1] == str(file)
     assert minor("--python", OWN_MINOR) == OWN_MINOR
+    assert list((roost.root / "launch").rglob(f"@choices/python={OWN_MINOR}/@exec")), "the next one needs no daemon"
     file.write_text("pypy3.10\n")
     done = roost.run("run", *WHICH)
     assert done.stdout.strip() == OWN_MINOR

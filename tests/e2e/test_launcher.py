@@ -14,7 +14,7 @@ from tests.support.launching import ASKED, LaunchRoot, settled_identity
 
 from roost.daemon.definitions.stamps import is_stable, is_unchanged, stamp, stamp_in_prefix
 from roost.daemon.launch.folder import LaunchFolder, find_tools
-from roost.daemon.launch.plan import plan_key
+from roost.daemon.launch.plan import PlanChoices, plan_key
 from roost.model.records import FileStamp, VariableChange
 from roost.store.sources.discover import find_script
 
@@ -327,6 +327,29 @@ def test_a_folder_named_like_a_key_is_not_taken_for_one(root):
     assert root.leave(list(PRINT), file="x/@exec")
     assert runs(root, "-f", "x/@exec", "--", *PRINT)
     assert asks(root, cwd=tricky)
+
+
+def test_a_plan_is_for_the_choices_that_it_was_made_with(roots):
+    choices = PlanChoices(python="3.12", extras=["gpu", "Docs_x"], groups=["test"], no_project=True, locked=True)
+    words = ["--python", "3.12", "--extra", "gpu", "--extra", "Docs_x", "--group", "test", "--no-project", "--locked"]
+    assert roots.leave(list(PRINT), key=plan_key(command=PRINT, choices=choices))
+    assert runs(roots, *words, "--", *PRINT)
+    assert runs(roots, *words[-2:], *words[6:8], *words[2:6], "--python", "3.9", "--python", "3.12", *PRINT)
+    assert asks(roots, "--", *PRINT)
+    assert asks(roots, *words[:-1], "--", *PRINT)
+    assert asks(roots, *words, "--extra", "more", "--", *PRINT)
+    assert asks(roots, *words[:2], *words[4:6], *words[2:4], *words[6:], "--", *PRINT), "in another order"
+    assert roots.leave(list(PRINT), file="x", key=plan_key(command=PRINT, file="x", choices=PlanChoices(extras=["a"])))
+    assert runs(roots, "--extra", "a", "-f", "x", "--", *PRINT)
+    assert runs(roots, "-f", "x", "--extra", "a", *PRINT)
+    assert asks(roots, "-f", "x", "-f", "x", "--extra", "a", *PRINT)
+    assert roots.leave(list(PRINT))
+    for odd in ("", "..", "a/b", "a b", "-x", "ü", "@exec", "a\nb"):
+        assert asks(roots, "--extra", odd, "--", *PRINT), odd
+        assert plan_key(command=PRINT, choices=PlanChoices(extras=[odd])) is None
+    assert asks(roots, "--extra=a", "--", *PRINT)
+    assert asks(roots, "--extra")
+    assert plan_key(command=PRINT, choices=PlanChoices(groups=["g" * 201])) is None
 
 
 def test_activation_and_then_variables_are_replayed(roots):

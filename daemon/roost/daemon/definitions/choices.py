@@ -13,7 +13,7 @@ import msgspec
 from roost.daemon.definitions.files import WatchedFiles
 from roost.daemon.definitions.resolved import BaseDefinition, ResolvedDefinition
 from roost.model.canonical.form import canonicalise_definition, digest_bytes
-from roost.model.definition import NO_CHOICES, Choices, Defaults, InputFile, ReadResult
+from roost.model.definition import Choices, Defaults, InputFile, ReadResult
 from roost.model.errors import InvalidRequestError
 from roost.model.readers.choices.additions import add_packages
 from roost.model.readers.choices.pythons import apply_version_file, choose_python, is_version, leaves_python_open
@@ -25,11 +25,6 @@ from roost.wire.plans import EnvironmentSelector
 def get_choices(selector: EnvironmentSelector) -> Choices:
     """Return what the selector chooses among the things that a file offers."""
     return Choices(python=selector.python, extras=tuple(selector.extras), groups=tuple(selector.groups))
-
-
-def has_choices(selector: EnvironmentSelector) -> bool:
-    """Whether options choose or add something that the definition does not say by itself."""
-    return bool(get_choices(selector) != NO_CHOICES or selector.additions or selector.no_project or selector.locked)
 
 
 def list_chosen(selector: EnvironmentSelector) -> dict[str, object]:
@@ -130,7 +125,7 @@ def apply_to_registered(resolved: ResolvedDefinition, selector: EnvironmentSelec
         parsed=made.parsed,
         digest=digest_bytes(form),
         canonical=form,
-        guards=None,
+        guards=None if selector.additions else resolved.guards,
         environment=None,
         base=BaseDefinition(digest=resolved.digest, canonical=resolved.canonical),
         chosen=chosen,

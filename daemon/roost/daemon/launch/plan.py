@@ -31,6 +31,8 @@ from roost.model.records import FileStamp, VariableChange
 
 FORMAT = "2"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_CHOICE = re.compile(r"[a-z]+=[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
+"""A choice is the name of a folder."""
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*\Z")
 
 
@@ -72,8 +74,39 @@ def config_path(environ: Mapping[str, str]) -> str | None:
     return f"{base}/roost/config.toml" if base else None
 
 
-def plan_key(*, command: Sequence[str], file: str | None = None, environment: str | None = None) -> str | None:
+class PlanChoices(msgspec.Struct, frozen=True, kw_only=True):
+    """Options by which a request means another environment than its file or name alone, as far as the launcher knows
+    them."""
+
+    python: str | None = None
+    extras: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    no_project: bool = False
+    locked: bool = False
+
+
+NO_CHOICES = PlanChoices()
+
+
+def plan_key(
+    *,
+    command: Sequence[str],
+    file: str | None = None,
+    environment: str | None = None,
+    choices: PlanChoices = NO_CHOICES,
+) -> str | None:
     """Return the key under which the launcher looks for a plan of this request; ``None`` if it looks for none."""
+    parts = [f"python={choices.python}"] if choices.python is not None else []
+    parts += [*(f"extra={name}" for name in choices.extras), *(f"group={name}" for name in choices.groups)]
+    if not all(_CHOICE.match(part) for part in parts):
+        return None
+    parts += [*(["no-project"] if choices.no_project else []), *(["locked"] if choices.locked else [])]
+    key = _base_key(command, file, environment)
+    return key if key is None or not parts else "/".join(("@choices", *parts, key))
+
+
+def _base_key(command: Sequence[str], file: str | None, environment: str | None) -> str | None:
+    """Return the key of a request without choices."""
     if not command or not command[0] or command[0].startswith("-"):
         return None
     if environment is not None:

@@ -13,13 +13,12 @@ from roost.daemon.builds.credentials import require_unattended_credentials
 from roost.daemon.builds.job import BuildJob
 from roost.daemon.config.ids import new_id
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
-from roost.daemon.definitions.choices import has_choices
 from roost.daemon.definitions.editables import editable_warnings
 from roost.daemon.definitions.resolve import resolve_run, used_image
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.installers import refuse_installation
-from roost.daemon.launch.plan import LaunchPlan, plan_key
+from roost.daemon.launch.plan import LaunchPlan, PlanChoices, plan_key
 from roost.daemon.launch.prepare import prefix_changes
 from roost.daemon.locks.former import note_use
 from roost.daemon.planning.planner import PlanWithFacts
@@ -113,8 +112,15 @@ async def _write_launch_plan(
     """Write a launch plan for the next time, if a stat shows every change of what this answer depends on."""
     prefix, config = planned.facts.prefix, resolved.config
     pinned = selector.generation is not None or selector.lock is not None
-    key = plan_key(command=selector.command, file=selector.file, environment=selector.environment)
-    if pinned or has_choices(selector) or selector.image is not None or selector.environ or key is None:
+    choices = PlanChoices(
+        python=selector.python,
+        extras=selector.extras,
+        groups=selector.groups,
+        no_project=selector.no_project,
+        locked=selector.locked,
+    )
+    key = plan_key(command=selector.command, file=selector.file, environment=selector.environment, choices=choices)
+    if pinned or selector.additions or selector.image is not None or selector.environ or key is None:
         return
     if prefix is None or resolved.guards is None or config is None:
         return
