@@ -130,7 +130,7 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
         if is_image and self.project is not None:
             left_out = WarningView(
                 code="project-not-in-image",
-                message=f"The project {self.project.name} is not part of the image, which has its dependencies",
+                message=f"The project {self.project.name} is not part of the image, which has its dependencies only",
             )
             fields.update(project=None, warnings=[*self.warnings, left_out])
         return TargetedDefinition(**fields)

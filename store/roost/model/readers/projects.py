@@ -3,26 +3,19 @@
 A project is what uv would install: there is a ``[build-system]``, and ``[tool.uv]`` does not have ``package = false``;
 or ``package = true``. ``[tool.roost] project`` decides before both. It has to have a static name in ``[project]``.
 
-The build files are ``BUILD_FILES``, ``MANIFEST.in``, ``hatch_build.py``, and the module of a backend in the project
-itself (``backend-path``). A change of one may change what a build installs; a change of any other file may not,
-because the installation refers to the sources where they are.
+A change of a build file (``build_files``) may change what a build installs; a change of any other file may not, because
+the installation refers to the sources where they are.
 """
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
-from collections.abc import Callable, Iterator
 
-from roost.model.canonical.form import digest_bytes
 from roost.model.definition import ProjectSource
 from roost.model.documents.toml_text import TomlText
-from roost.model.readers.source import BUILD_FILES, FileAccess, ReadContext, decode_text
+from roost.model.readers.build_files import digest_build_files, list_unwatched_keys
+from roost.model.readers.source import FileAccess, ReadContext, decode_text
 from roost.model.syntax.pip_lines import normalise_name
-
-_MORE_FILES = ("MANIFEST.in", "hatch_build.py")
-_MOST_PATHS = 8
-"""Folders of ``backend-path`` that are searched."""
 
 
 def find_project(reading: ReadContext, toml: TomlText, *, only_explicit: bool = False) -> ProjectSource | None:
@@ -79,7 +72,7 @@ def compute_project_digest(files: FileAccess, folder: str) -> str:
         path = posixpath.join(folder, name)
         return files.read(path) if files.exists(path) and not files.is_folder(path) else None
 
-    return _digest_build_files(read, toml)
+    return digest_build_files(read, folder, toml)
 
 
 def _record_build_files(reading: ReadContext, toml: TomlText, folder: str) -> str:
@@ -94,28 +87,7 @@ def _record_build_files(reading: ReadContext, toml: TomlText, folder: str) -> st
         reading.record_input(path, None)
         return None
 
-    return _digest_build_files(read, toml)
-
-
-def _digest_build_files(read: Callable[[str], bytes | None], toml: TomlText) -> str:
-    content = hashlib.sha256(b"roost project 1\n")
-    for name in dict.fromkeys([*BUILD_FILES, *_MORE_FILES, *_list_backend_modules(toml)]):
-        data = read(name)
-        if data is not None:
-            content.update(f"{name!r} {digest_bytes(data)}\n".encode())
-    return "sha256:" + content.hexdigest()
-
-
-def _list_backend_modules(toml: TomlText) -> Iterator[str]:
-    """Yield the files that a backend in the project may be in, relative to its folder."""
-    table = toml.table("build-system")
-    backend, paths = table.get("build-backend"), table.get("backend-path")
-    if not isinstance(backend, str) or not isinstance(paths, list):
-        return
-    module = backend.partition(":")[0].strip().replace(".", "/")
-    if not module or module.startswith("/"):
-        return
-    for path in paths[:_MOST_PATHS]:
-        if isinstance(path, str) and not posixpath.isabs(path):
-            below = posixpath.normpath(posixpath.join(path, module))
-            yield from (f"{below}.py", f"{below}/__init__.py")
+    if unwatched := list_unwatched_keys(toml):
+        text = f"Changes of these cache-keys don't install the project again: {', '.join(unwatched)}"
+        reading.warn("cache-key-unused", text, toml.locate("tool", "uv", "cache-keys"))
+    return digest_build_files(read, folder, toml)

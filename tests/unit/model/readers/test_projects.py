@@ -13,6 +13,7 @@ from uv import find_uv_bin
 
 from roost.model.canonical.form import digest_definition
 from roost.model.definition import Defaults, ReadResult
+from roost.model.errors import InvalidDefinitionError
 from roost.model.readers.projects import compute_project_digest
 from roost.model.readers.read import read_definition
 from roost.model.readers.source import DefinitionSource
@@ -95,3 +96,56 @@ def test_a_project_without_a_name_is_not_installed_and_said(tmp_path: Path) -> N
     result = read(tmp_path, "[dependency-groups]\ndev = []\n[tool.uv]\npackage = true\n" + BACKEND)
     assert result.project is None
     assert [each.code for each in result.warnings] == ["project-unnamed"]
+
+
+def test_cache_keys_of_uv_are_build_files(tmp_path: Path) -> None:
+    keys = '[tool.uv]\ncache-keys = [{ file = "version.txt" }, "other.txt", { git = true }]\n'
+    text, seen = PROJECT + BACKEND + keys, set()
+
+    def begin() -> None:
+        commit(tmp_path, "init", "-q", "-b", "main")
+
+    for change in (
+        lambda: None,
+        lambda: (tmp_path / "version.txt").write_text("1"),
+        lambda: (tmp_path / "other.txt").write_text("1"),
+        begin,
+        lambda: commit(tmp_path, "commit", "-q", "--allow-empty", "-m", "one"),
+        lambda: commit(tmp_path, "commit", "-q", "--allow-empty", "-m", "two"),
+    ):
+        change()
+        now = digest(tmp_path, text)
+        assert now not in seen or change is begin
+        seen.add(digest(tmp_path, text))
+    last = digest(tmp_path, text)
+    commit(tmp_path, "checkout", "-q", "HEAD~")
+    assert digest(tmp_path, text) in seen - {last}
+    commit(tmp_path, "checkout", "-q", "main")
+    commit(tmp_path, "pack-refs", "--all")
+    assert digest(tmp_path, text) == last in seen
+    commit(tmp_path, "worktree", "add", "-q", "-d", str(tmp_path / "tree"))
+    below = tmp_path / "tree" / "sub"
+    below.mkdir()
+    first = digest(below, text)
+    commit(tmp_path / "tree", "commit", "-q", "--allow-empty", "-m", "three")
+    assert (digest(below, text) != first, digest(tmp_path, text) == last) == (True, True)
+
+
+def commit(folder: Path, *words: str) -> None:
+    variables = {"HOME": str(folder), "PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1"}
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *who, *words], cwd=folder, env=variables, check=True)
+
+
+@pytest.mark.parametrize(
+    "key", ['{ file = "src/**/*.rs" }', '{ env = "X" }', '{ dir = "src" }', "{ git = { tags = true } }"]
+)
+def test_cache_keys_that_are_not_followed_are_said(tmp_path: Path, key: str) -> None:
+    (warning,) = read(tmp_path, f"{PROJECT}{BACKEND}[tool.uv]\ncache-keys = [{key}]\n").warnings
+    assert (warning.code, warning.location and warning.location.line) == ("cache-key-unused", 9)
+
+
+@pytest.mark.parametrize("keys", ['"all"', "[1]", '[{ file = "a", env = "b" }]', "[{ git = { when = 1 } }]"])
+def test_cache_keys_that_uv_does_not_have_are_refused(tmp_path: Path, keys: str) -> None:
+    with pytest.raises(InvalidDefinitionError):
+        read(tmp_path, f"{PROJECT}{BACKEND}[tool.uv]\ncache-keys = {keys}\n")

@@ -105,7 +105,7 @@ def _digest_lines(answer: Json) -> Iterator[str]:
     if source.get("path"):
         yield f"  read   {source['path']} ({source.get('format')})"
     for each in answer.get("inputs", []):
-        yield f"  input  {each['path']} {each['digest']}"
+        yield f"  input  {each['path']} {each['digest'] or '(missing)'}"
     for name, value in sorted(answer["canonical"].items()):
         if value not in (None, [], {}, ""):
             yield f"  {name} = {json.dumps(value, ensure_ascii=False)}"

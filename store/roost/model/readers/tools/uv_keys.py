@@ -26,7 +26,7 @@ PROJECT_KEYS: KeyRules = {
     "sources": followed("where the packages that it names come from"),
     "workspace": followed("where members are that sources name"),
     "build-backend": irrelevant("it configures how the project itself is built"),
-    "cache-keys": irrelevant("it says when uv builds the project again"),
+    "cache-keys": followed("files, and the commit, that the project is installed again for"),
 }
 """Keys that uv reads from ``pyproject.toml`` only."""
 

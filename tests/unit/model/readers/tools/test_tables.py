@@ -72,7 +72,7 @@ FOLLOWED = {
     "pdm.dev-dependencies": '{ dev = ["ruff"] }',
 }
 """A value for each key that is followed, with which the definition is another one."""
-OF_THE_PROJECT = ("uv.package",)
+OF_THE_PROJECT = ("uv.cache-keys", "uv.package")
 """Keys of the project itself, which is not part of the definition: see ``test_projects``."""
 TOGETHER = {
     "uv.conflicts": (
