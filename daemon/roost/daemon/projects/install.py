@@ -16,7 +16,7 @@ from roost.daemon.projects.errors import ProjectChangedError, explain_project_fa
 from roost.model.definition import BASELINE_GLIBC, PipItem
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Wheel
-from roost.model.readers.projects import compute_project_digest
+from roost.model.readers.projects.find import compute_project_digest
 from roost.store.sources.files import LocalFiles
 
 

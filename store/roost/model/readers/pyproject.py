@@ -21,7 +21,7 @@ from roost.model.readers.choices.lists import check_strings, read_list
 from roost.model.readers.choices.project import ProjectReader
 from roost.model.readers.mistakes.near_keys import report_misspelled
 from roost.model.readers.mistakes.unread_files import find_other_tool, unread_error
-from roost.model.readers.projects import find_project
+from roost.model.readers.projects.find import find_project
 from roost.model.readers.script_blocks import ScriptBlock, find_blocks, find_fault
 from roost.model.readers.source import ReadContext
 from roost.model.readers.tools.judge import check_tools

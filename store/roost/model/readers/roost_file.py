@@ -35,7 +35,7 @@ from roost.model.documents.toml_text import TomlText
 from roost.model.errors import Location
 from roost.model.readers.choices.lists import check_strings, read_text_line
 from roost.model.readers.docker import normalise_dockerfile_path, read_context_base, report_context_uses
-from roost.model.readers.projects import find_project
+from roost.model.readers.projects.find import find_project
 from roost.model.readers.pyproject import check_requires_python, record_keys
 from roost.model.readers.source import ReadContext, check_variables, decode_text
 from roost.model.readers.tools.uv_sources import UvProject

@@ -13,7 +13,7 @@ import posixpath
 
 from roost.model.definition import ProjectSource
 from roost.model.documents.toml_text import TomlText
-from roost.model.readers.build_files import digest_build_files, list_unwatched_keys
+from roost.model.readers.projects.build_files import digest_build_files, list_unwatched_keys
 from roost.model.readers.source import FileAccess, ReadContext, decode_text
 from roost.model.syntax.pip_lines import normalise_name
 

@@ -14,7 +14,7 @@ from uv import find_uv_bin
 from roost.model.canonical.form import digest_definition
 from roost.model.definition import Defaults, ReadResult
 from roost.model.errors import InvalidDefinitionError
-from roost.model.readers.projects import compute_project_digest
+from roost.model.readers.projects.find import compute_project_digest
 from roost.model.readers.read import read_definition
 from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles

@@ -10,21 +10,18 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from roost.model.canonical.form import digest_bytes
 from roost.model.documents.toml_text import TomlText
+from roost.model.readers.projects.commits import Read, find_commit
 from roost.model.readers.source import BUILD_FILES
 
-Read = Callable[[str], bytes | None]
-"""Returns the content of a file by its path, absolute or relative to the project; ``None`` if there is none."""
 _MORE_FILES = ("MANIFEST.in", "hatch_build.py")
 _MOST_PATHS = 8
 """Folders of ``backend-path`` that are searched."""
 _KEYS = ("tool", "uv", "cache-keys")
 _PATTERN = re.compile(r"[*?\[\]{}]")
-_REFERENCE = re.compile(rb"ref: (refs/[\w./+@-]+)\s*")
-_COMMIT = re.compile(rb"[0-9a-f]{40,64}")
 
 
 def digest_build_files(read: Read, folder: str, toml: TomlText) -> str:
@@ -40,7 +37,7 @@ def digest_build_files(read: Read, folder: str, toml: TomlText) -> str:
         if data is not None:
             content.update(f"{name!r} {digest_bytes(data)}\n".encode())
     if any(kind == "git" for kind, _ in keys):
-        content.update(b"commit " + _find_commit(read, folder) + b"\n")
+        content.update(b"commit " + find_commit(read, folder) + b"\n")
     return "sha256:" + content.hexdigest()
 
 
@@ -91,34 +88,3 @@ def _list_cache_keys(toml: TomlText) -> Iterator[tuple[str, str]]:
                     *_KEYS,
                     hint='Write { file = "…" } or { git = true }, for example.',
                 )
-
-
-def _find_commit(read: Read, folder: str) -> bytes:
-    """Return what HEAD of the repository around ``folder`` names; empty outside of one.
-
-    Source: gitrepository-layout(5).
-    """
-    while True:
-        git = posixpath.join(folder, ".git")
-        if (linked := read(git)) is not None and linked.startswith(b"gitdir: "):
-            git = posixpath.join(folder, linked[8:].strip().decode(errors="surrogateescape"))
-        if (head := read(posixpath.join(git, "HEAD"))) is not None:
-            return _resolve_head(read, git, head)
-        if posixpath.dirname(folder) == folder:
-            return b""
-        folder = posixpath.dirname(folder)
-
-
-def _resolve_head(read: Read, git: str, head: bytes) -> bytes:
-    reference = _REFERENCE.fullmatch(head)
-    if reference is None:
-        return head.strip()
-    name = reference[1].decode()
-    common = posixpath.join(git, (read(posixpath.join(git, "commondir")) or b".").strip().decode(errors="replace"))
-    for place in (git, common):
-        found = read(posixpath.normpath(posixpath.join(place, name)))
-        if found is not None and _COMMIT.match(found):
-            return found.strip()
-    packed = read(posixpath.normpath(posixpath.join(common, "packed-refs"))) or b""
-    lines = (line.split() for line in packed.splitlines())
-    return next((words[0] for words in lines if len(words) == 2 and words[1] == reference[1]), b"")
