@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from tests.support.pip_index import PipIndex, sdist_bytes
+from tests.support.following import EventFollower
+from tests.support.pip_index import PipIndex, backend_files, sdist_bytes
 from tests.support.roost_process import Roost, new_roost
+
+from roost.model.lock_files.lock_file import digest_lines
+from roost.model.locks.lock import Lock, Wheel, digest_lock
 
 LEFT = ("--", "python", "-c", "import left; print(left.value)")
 
@@ -164,21 +171,15 @@ def test_what_does_not_fit_is_said_and_only_preferred(roost: Roost) -> None:
     assert "pip.requirements: left<2 -> left" in checked.stdout
     roost.ok("lock", "--write")
     assert roost.run("lock", "--check").returncode == 0
-    assert "left" in roost.ok("build", "--locked") or True
+    assert roost.json("build", "--locked")["build"]["lock_digest"]
     # Options that make another definition prefer its versions in silence.
-    said = roost.run("exec", "--python", roost_python(), *LEFT)
+    said = roost.run("exec", "--python", f"{sys.version_info.major}.{sys.version_info.minor}", *LEFT)
     assert (said.stdout.strip(), "lock" in said.stderr.replace("locking", "")) == ("1.0", False)
     roost.ok("lock", "--write", "--rebuild")
     assert roost.ok("exec", "--locked", *LEFT).strip() == "2.0"
     os.unlink(roost.folder / "roost.lock")
     assert failure(roost, 7, "lock", "--check")["code"] == "lock-file-missing"
     assert failure(roost, 7, "build", "--locked")["code"] == "lock-file-missing"
-
-
-def roost_python() -> str:
-    import sys
-
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def test_named_files_and_scripts_have_lock_files_of_their_own(roost: Roost) -> None:
@@ -188,7 +189,7 @@ def test_named_files_and_scripts_have_lock_files_of_their_own(roost: Roost) -> N
         "train.py", '# /// script\n# dependencies = ["left<2"]\n# ///\nimport left\nprint(left.value)\n'
     )
     assert roost.json("lock", "--write")["file"] == str(roost.folder / "roost.lock")
-    assert roost.json("lock", "--write", "-f", "requirements.txt") | {"is_written": 0} != {}
+    assert roost.json("lock", "--write", "-f", "requirements.txt")["file"] == str(roost.folder / "roost.lock")
     assert sorted(path.name for path in roost.folder.glob("*.lock")) == ["roost.lock"]
     assert roost.json("lock", "--write", "-f", "dev.txt")["file"].endswith("/dev.txt.roost.lock")
     assert roost.json("lock", "--write", "-f", "train.py")["file"].endswith("/train.py.roost.lock")
@@ -282,55 +283,115 @@ def test_what_is_no_lock_file_is_named_and_stays(roost: Roost) -> None:
         path.rmdir() if name == "folder" else path.unlink()
 
 
-def test_a_lock_that_the_index_or_the_definition_could_not_give_is_refused_by_name(
-    roost: Roost, other: Roost, pip_index: PipIndex, private: PipIndex
-) -> None:
-    roost.write("requirements.txt", "right\n")
-    roost.ok("lock", "--write")
-    text = (roost.folder / "roost.lock").read_text()
-    other.write("requirements.txt", "right\n")
-    forged = {
-        "another wheel": (("left-2.0-py3-none-any.whl", '"version":"2.0"'), ("left-1.0-py3-none-any.whl", '"version":"1.0"')),
-        "another host": ((pip_index.origin + "/files",), (private.origin + "/files",)),
-    }
-    for before, after in forged.values():
-        changed = text
-        for old, new in zip(before, after, strict=True):
-            changed = changed.replace(old, new)
-        other.write("roost.lock", resigned(changed))
-        body = failure(other, 3, "build")
-        assert body["code"] == "lock-file-untrusted", body
-        assert body["location"]["path"].endswith("roost.lock")
-        assert other.json("plan")["plans"][0]["action"] == "build-prefix"
-    # What is not asked for, and what is missing, is seen without asking anybody.
-    lines = [line for line in text.splitlines() if not line.startswith('wheel {"name":"right"')]
-    other.write("roost.lock", resigned("\n".join(lines) + "\n"))
-    asked = sum(pip_index.asked.values())
-    assert failure(other, 3, "build")["code"] == "lock-file-untrusted"
-    assert "right" in failure(other, 3, "build")["message"]
-    # An index that does not answer vouches for nothing, and what has its digest is used.
-    other.write("roost.lock", text)
-    pip_index.hanging.clear()
-    del asked
-
-
 def resigned(text: str) -> str:
-    """The text of a lock file with the digests that its changed sections would have."""
-    from roost.model.lock_files.lock_file import digest_lines
-    from roost.model.locks.lock import Lock, Wheel, digest_lock
-
-    import msgspec
-
+    """The text of a lock file with one section, with the digests that its changed lines have."""
     lines = text.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("content "))
-    end = next(number for number in range(at, len(lines)) if lines[number] in ("", "end"))
-    body = [line for line in lines[at + 1 : end]]
+    end = lines.index("", at)
+    body = list(lines[at + 1 : end])
     about = msgspec.json.decode(body[0].partition(" ")[2])
     wheels = [msgspec.json.decode(line.partition(" ")[2], type=Wheel) for line in body if line.startswith("wheel ")]
-    lock = msgspec.convert({**about, "wheels": wheels}, Lock)
-    lines[at - 1] = f"lock {digest_lock(lock)}"
-    lines[at] = f"content {digest_lines(body)}"
+    lines[at - 1 : at + 1] = [
+        f"lock {digest_lock(msgspec.convert({**about, 'wheels': wheels}, Lock))}",
+        f"content {digest_lines(body)}",
+    ]
     return "\n".join(lines) + "\n"
+
+
+def test_a_forged_lock_is_refused_by_name(roost: Roost, other: Roost, pip_index: PipIndex, private: PipIndex) -> None:
+    """Whoever edits packages can make the digests fit; the definition and the index then say what can't be."""
+    for each in (roost, other):
+        each.write("requirements.txt", "right\n")
+    roost.ok("lock", "--write")
+    text = (roost.folder / "roost.lock").read_text()
+    wheel = next(line for line in text.splitlines() if line.startswith('wheel {"name":"right"'))
+    sha256 = msgspec.json.decode(wheel.partition(" ")[2])["sha256"]
+    needed = {  # seen without asking anybody, so in plans too
+        "a package is missing": text.replace(f"{wheel}\n", ""),
+        "a file of another name": text.replace("files/right-1.0", "files/wrong-1.0"),
+    }
+    listed = {  # seen by the index before anything is downloaded
+        "another digest": text.replace(sha256, "0" * 64),
+        "another host": text.replace(f"{pip_index.origin}/files", f"{private.origin}/files"),
+    }
+    asked = Counter(pip_index.asked)
+    for name, forged in (*needed.items(), *listed.items()):
+        other.write("roost.lock", resigned(forged))
+        commands = [("build",), ("plan",), ("lock", "--check")] if name in needed else [("build",)]
+        for command in commands:
+            if command == ("lock", "--check"):
+                said = other.run(*command)
+                assert (said.returncode, "lock-file-untrusted" in said.stdout) == (1, True), name
+                continue
+            error = failure(other, 3, *command)
+            assert error["code"] == "lock-file-untrusted", name
+            assert error["location"]["path"] == str(other.folder / "roost.lock"), name
+            assert ("left" if name == "another host" else "right") in error["message"], name
+        if name == "a file of another name":
+            line = (
+                (other.folder / "roost.lock")
+                .read_text()
+                .splitlines()
+                .index(wheel.replace("right-1.0-py3", "right-1.0-py3").replace("files/right", "files/wrong"))
+            )
+            assert error["location"]["line"] == line + 1
+            assert asked == pip_index.asked, "nobody was asked"
+    assert not [path for path in pip_index.asked if path.startswith("/files/right") and path not in asked]
+    other.write("roost.lock", text)
+    assert other.ok("exec", *LEFT).strip() == "2.0"
+
+
+def test_what_had_to_be_built_stands_as_its_source_and_is_built_where_it_is_used(
+    roost: Roost, other: Roost, pip_index: PipIndex, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    pip_index.add("mine", sdist_bytes("mine", "1.0", str(trace)))
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for version in ("1.0", "2.0"):
+        for name, text in backend_files("proj", version, str(trace), static=True).items():
+            (repository / name).write_text(text)
+        git(repository, "init", "-q")
+        git(repository, "add", "-A")
+        git(repository, "commit", "-qm", version)
+        if version == "1.0":
+            for name, text in backend_files("local", "1.0", str(trace), static=True).items():
+                roost.write(f"local/{name}", text)
+            roost.write("requirements.txt", f"mine\nproj @ git+file://{repository}@main\n./local\n")
+            written = roost.json("lock", "--write")
+            text = (roost.folder / "roost.lock").read_text()
+            assert text.count('"kind":"built"') == 3
+            assert "".join(line for line in text.splitlines() if '"built"' in line).count('"sha256"') == 2
+            first = lock_of(roost, "--locked")
+            assert first != written["sections"][0]["lock_digest"], "its prefix has the bytes"
+            assert roost.json("plan")["plans"][0]["action"] == "reuse-prefix"
+            assert roost.json("lock", "--check")["fits"]
+    shutil.copytree(roost.folder, other.folder, dirs_exist_ok=True)
+    assert other.json("plan")["plans"][0]["action"] == "build-prefix"
+    code = "from importlib.metadata import version as v; print(v('mine'), v('proj'), v('local'))"
+    assert other.ok("exec", "--locked", "--", "python", "-c", code).split() == ["1.0", "1.0", "1.0"]
+    assert other.json("plan")["plans"][0]["action"] == "reuse-prefix"
+
+
+def test_a_watched_file_is_built_again_when_only_its_lock_changes(roost: Roost, pip_index: PipIndex) -> None:
+    configure(roost, pip_index)
+    roost.config.write_text(roost.config.read_text() + "[watch]\nmax_load = 0\non_battery = true\n")
+    path = roost.write("requirements.txt", "left<2\n")
+    roost.ok("lock", "--write")
+    path.write_text("left\n")
+    roost.ok("lock", "--write")
+    older = (roost.folder / "roost.lock").read_text()
+    roost.ok("lock", "--write", "--rebuild")
+    events = EventFollower(roost)
+    for text, version in ((None, "2.0"), (older, "1.0")):
+        since = events.seq
+        if text is None:
+            roost.ok("watch", "add", str(path))
+        else:
+            roost.write("new", text).replace(roost.folder / "roost.lock")
+        events.wait("watch-ready", since=since, where=lambda fields: fields["path"] == str(path))
+        assert roost.json("plan")["plans"][0]["action"] == "reuse-prefix"
+        assert roost.ok("exec", *LEFT).strip() == version
 
 
 def test_without_an_index_the_lock_is_used_and_that_is_said_once(roost: Roost, other: Roost) -> None:

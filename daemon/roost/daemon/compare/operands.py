@@ -14,7 +14,7 @@ from roost.daemon.definitions.resolved import ResolvedDefinition, target_definit
 from roost.daemon.runs.runs import Runs
 from roost.daemon.workspace.resolver import EnvironmentResolver
 from roost.model.errors import CodedError, LookupFailedError
-from roost.model.locks.lock import Lock
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.names import NameInvalidError, derive_name, parse_reference
 from roost.model.records import HOST_SCOPE, Generation, RunRecord
 from roost.store.index.index import Index
@@ -105,6 +105,8 @@ class OperandFinder:
             found = await self._find_lock(resolved, selector, platform)
             if found.generation is not None:
                 view.generation, view.lock_digest = found.generation.number, found.generation.lock_digest
+            elif found.lock is not None:
+                view.lock_digest = digest_lock(found.lock)
         view.platform = found.lock.platform if found.lock else None
         view.lock_missing = found.fault and f"{view.title} {found.fault}"
         return Operand(view=view, resolved=resolved, lock=found.lock)
@@ -142,6 +144,13 @@ class OperandFinder:
     ) -> _OperandLock:
         if resolved.definition.python.user_managed:
             return _OperandLock(fault="is user-managed: roost installs nothing for it")
+        if platform is None:
+            asked = Request(definition=resolved.definition, ignore_image=selector.ignore_image)
+            targeted, _ = await self._resolver.target(resolved, asked, selector)
+            if (stated := targeted.file_lock) is not None:
+                key = targeted.digest, targeted.generation_scope
+                found = await self._index.generations.find_of_lock(*key, stated.digest)
+                return _OperandLock(await self._index.locks.find(found.lock_digest) if found else stated.lock, found)
         generation = await self._find_generation(resolved, selector, platform)
         if generation is None:
             on = platform or resolved.for_prefix().platform

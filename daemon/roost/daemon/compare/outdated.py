@@ -9,7 +9,7 @@ from contextlib import suppress
 from roost.daemon.builds.history import list_versions_sharing
 from roost.daemon.compare.diff import diff_locks
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.views import error_body
@@ -74,7 +74,8 @@ class OutdatedCheck:
         for a user-managed environment, and NeverSolvedError."""
         selector = request.what
         found = await self._resolver.resolve(selector)
-        resolved = target_definition(found, Request(definition=found.definition, target=request.target))
+        asked = Request(definition=found.definition, target=request.target)
+        resolved, selector = await self._resolver.target(found, asked, selector)
         generation = await self._find_current(resolved)
         current = await self._index.locks.find(generation.lock_digest)
         assert current is not None, "the schema lets no generation refer to a lock that is not there"
@@ -98,7 +99,9 @@ class OutdatedCheck:
                 "A user-managed environment is not solved for: roost installs nothing in it",
                 hint="Update the packages of its interpreter yourself.",
             )
-        generation = await self._index.generations.find_current(resolved.digest, resolved.generation_scope)
+        key, stated = (resolved.digest, resolved.generation_scope), resolved.file_lock
+        generations = self._index.generations
+        generation = await (generations.find_of_lock(*key, stated.digest) if stated else generations.find_current(*key))
         if generation is None:
             raise NeverSolvedError(
                 f"This definition was never solved for {resolved.platform} on this machine, so there is nothing to "

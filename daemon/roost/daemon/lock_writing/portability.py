@@ -23,6 +23,9 @@ def make_portable(lock: Lock, scope: str) -> Lock:
     portable = to_portable(lock)
     if portable.unanswered:
         raise _error(scope, f"it was made without {next(iter(portable.unanswered))}, which did not answer")
+    unknown = next((each for each in portable.wheels if each.kind == "built" and not is_source(each)), None)
+    if unknown is not None:
+        raise _error(scope, f"{unknown.name} was built from a source that is not known (`--rebuild` records it)")
     # Sources are built where they are used, and what packages require is read there.
     wheels = tuple(wheel for wheel in portable.wheels if not is_source(wheel))
     local = find_local_part(msgspec.structs.replace(portable, wheels=wheels, markers_known=True))

@@ -165,7 +165,8 @@ def pin_lines(items: Sequence[PipItem], lock: Lock, wheels: Mapping[str, str]) -
     A wheel that was built from an index's source is only made available: some line must still ask for it. What stands
     as its source is built again: a repository's line names its commit.
     """
-    items = _pin_commits(items, {w.name: w.source for w in lock.wheels if w.source is not None and is_source(w)})
+    sources = {w.name: w.source for w in lock.wheels if w.source is not None and is_source(w)}
+    items = _pin_commits(items, sources)
     built = {wheel.name: wheel for wheel in lock.wheels if wheel.kind == "built" and wheel.sha256}
     direct = {wheel.name for wheel in built.values() if not (wheel.origin or "").startswith("sha256:")}
     direct |= {_line_name(x.text.partition(" @ ")[0]) for x in expand_lines(items).items if x.kind == "url"} & set(
@@ -185,7 +186,7 @@ def pin_lines(items: Sequence[PipItem], lock: Lock, wheels: Mapping[str, str]) -
     ]
     folders = {posixpath.dirname(wheels[wheel.sha256]) for wheel in built.values() if wheel.name not in direct}
     return [
-        *(line for line in (_without_builds(item, built) for item in items) if line is not None),
+        *(line for line in (_without_builds(item, built, sources) for item in items) if line is not None),
         *in_place,
         *(PipItem(kind="option", text=f"--find-links {folder}", path=folder) for folder in sorted(folders)),
         *([PipItem(kind="constraints", text="the lock", items=versions)] if versions else []),
@@ -213,16 +214,19 @@ def pin_commit(line: str, commit: str) -> str:
     return f"{head}{slash}{last.partition('@')[0]}@{commit}{fragment_sign}{fragment}{marker}{condition}"
 
 
-def _without_builds(item: PipItem, built: Mapping[str, Wheel]) -> PipItem | None:
-    """Return ``item`` without what asks for builds, since the built wheels are at hand; ``None`` if nothing is
-    left."""
+def _without_builds(item: PipItem, built: Mapping[str, Wheel], sources: Mapping[str, WheelSource]) -> PipItem | None:
+    """Return ``item`` without what asks for builds, since the built wheels are at hand, but for ``sources``, which are
+    to be built; ``None`` if nothing is left."""
     if item.items:
-        inner = tuple(line for line in (_without_builds(each, built) for each in item.items) if line is not None)
-        return msgspec.structs.replace(item, items=inner)
-    if item.kind == "source" or (item.kind == "option" and item.text.startswith(("--no-binary", "--require-hashes"))):
-        return None
+        inner = (_without_builds(each, built, sources) for each in item.items)
+        return msgspec.structs.replace(item, items=tuple(line for line in inner if line is not None))
+    if item.kind == "source":
+        folders = {f"sha256:{source.sha256}" for source in sources.values() if source.kind != "git"}
+        return item if item.digest in folders else None
+    if item.kind == "option" and item.text.startswith(("--no-binary", "--require-hashes")):
+        return item if sources else None
     if item.kind == "url" and not item.text.partition(" ;")[0].partition("#")[0].endswith(".whl"):
-        return None
+        return item if _line_name(item.text.partition(" @ ")[0]) in sources else None
     if item.kind == "requirement" and _line_name(item.text) in built:
         return msgspec.structs.replace(item, text=item.text.partition(" --")[0])
     return item

@@ -20,6 +20,7 @@ from roost.daemon.engines.host_python.errors import NoInterpreterError
 from roost.daemon.engines.host_python.fit import marker_environment, provider_of
 from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
+from roost.daemon.locks.listed import check_provided
 from roost.daemon.locks.solve import SolveJob, conda_specs
 from roost.daemon.locks.verify_offline import LockExpectation, verify
 from roost.daemon.oci.target_platforms import split_platform
@@ -68,7 +69,9 @@ async def verify_offline(
     this machine that it would be used with, if it has none of its own.
     """
     expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python, shared.lock)
-    await verify_expected(rules, shared, job, expectation)
+    _, unmet = await verify_expected(rules, shared, job, expectation)
+    if not shared.lock.conda:
+        check_provided(unmet, {})
 
 
 async def narrow_to_python(job: LockJob) -> LockJob | None:

@@ -34,8 +34,8 @@ async def find_or_solve_lock(
     selector: EnvironmentSelector,
     platform: str | None,
 ) -> LockOfPlatform:
-    """Return the lock of ``resolved`` on ``platform``, by default this machine's: 1. that of the generation, 2. the
-    first one that was published, 3. a new solve.
+    """Return the lock of ``resolved`` on ``platform``, by default this machine's: 1. that of its lock file, 2. that of
+    the generation, 3. the first one that was published, 4. a new solve.
 
     Raises InvalidRequestError if the definition is user-managed or ``platform`` is not one, and what solving raises.
     """
@@ -48,8 +48,11 @@ async def find_or_solve_lock(
         is_image = targeted.uses_host_python and platform != targeted.platform
         targeted = msgspec.structs.replace(targeted, platform=platform, is_image=is_image)
     request = Request(definition=resolved.definition, ignore_image=True)
+    targeted = await planner.lock_files.apply(targeted, selector, request)
     facts = await planner.find_lock(targeted, request, selector)
     lock = await index.locks.find(facts.digest) if facts.digest else None
+    if lock is None and targeted.file_lock is not None:
+        lock = targeted.file_lock.lock
     lock = lock or await planner.shared_locks.adopt(targeted, selector, Silent())
     if lock is None:
         former = await find_former_lock(index, targeted)

@@ -282,7 +282,9 @@ class WatchDriver:
             if reading.fault.phase == "passed-over" and reading.found is not None:
                 self.on_found(msgspec.structs.replace(watch.subject, path=reading.found))
             return
-        self.feed(watch, ContentRead(reading.definition.digest))
+        lock = reading.definition.file_lock.digest if reading.definition.file_lock is not None else ""
+        is_same, watch.lock = watch.lock == lock, lock
+        self.feed(watch, ContentRead(reading.definition.digest, is_same))
         if self._looks and self._looks[-1] == (watch.id, False):  # the plan that follows needs no second reading
             self._looks.pop()
             await self._plan_reading(watch, reading)

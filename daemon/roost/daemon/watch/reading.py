@@ -13,7 +13,7 @@ import msgspec
 from roost.daemon.caller.current import use_caller
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.large_inputs import SmallFiles
-from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition, target_definition
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.daemon.planning.planner import Planner
 from roost.daemon.watch.closure import Closure, find_closure
@@ -87,7 +87,8 @@ class DefinitionReader:
         with use_caller(subject.caller):
             try:
                 resolved = await self._resolver.resolve(subject.selector, files=files)
-                definition = target_definition(resolved, make_request(subject, resolved))
+                request, selector = make_request(subject, resolved), subject.selector
+                definition, _ = await self._resolver.target(resolved, request, selector)
             except Exception as failure:
                 if not isinstance(failure, CodedError):
                     log.exception("A watched definition could not be read: %s", subject.path)

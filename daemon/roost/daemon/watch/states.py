@@ -79,9 +79,10 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class ContentRead(msgspec.Struct, frozen=True):
-    """The definition was read."""
+    """The definition was read. ``is_same``: its lock file has the lock that the last reading found."""
 
     digest: str
+    is_same: bool = True
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -233,8 +234,8 @@ def step(state: WatchState, happened: WatchInput) -> Step:
     match happened:
         case Changed():
             return _look(state)
-        case ContentRead(digest):
-            return _on_read(state, digest)
+        case ContentRead(digest, is_same):
+            return _on_read(state, digest, is_same=is_same)
         case Unreadable(phase, trouble):
             return _on_unreadable(state, phase, trouble)
         case Planned():
@@ -295,12 +296,12 @@ def _read_again(state: WatchState) -> Step | None:
     return _look(state) if state.again else None
 
 
-def _on_read(state: WatchState, digest: str) -> Step:
+def _on_read(state: WatchState, digest: str, *, is_same: bool) -> Step:
     overtaken = _read_again(state)
     if overtaken is not None:
         return overtaken
     is_first = state.phase == "new"
-    is_known = digest == state.wanted and (state.phase not in UNUSABLE or digest == state.refused)
+    is_known = is_same and digest == state.wanted and (state.phase not in UNUSABLE or digest == state.refused)
     if is_known and not is_first:  # rule 3
         return _with(state, reading=False), []
     state = _with(
@@ -313,7 +314,7 @@ def _on_read(state: WatchState, digest: str) -> Step:
         trouble=None,
         failures=0,
     )
-    if digest == state.flight and not state.withdrawn:
+    if digest == state.flight and is_same and not state.withdrawn:
         return _with(state, phase="building"), []
     state, actions = _withdraw(state)
     return _with(state, phase="queued"), [*actions, MakePlan(digest)]

@@ -29,7 +29,7 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class WatchedDefinition:
     """One watch. Its inputs are not held here but by the watcher of files and in the index: there may be thousands."""
 
-    __slots__ = ("count", "cut", "definition", "id", "last_used", "origin", "paths", "state", "subject")
+    __slots__ = ("count", "cut", "definition", "id", "last_used", "lock", "origin", "paths", "state", "subject")
 
     def __init__(self, watch_id: str, subject: WatchSubject, origin: str, last_used: str, state: WatchState) -> None:
         self.id = watch_id
@@ -41,6 +41,8 @@ class WatchedDefinition:
         """The environment file that was found, if it is not the watched path itself."""
         self.cut: str | None = None
         """A folder of which not everything is watched."""
+        self.lock = ""
+        """Digest of the lock that its lock file had at the last reading; empty if it had none."""
         self.count = 0
         """Number of inputs."""
         self.paths = 0

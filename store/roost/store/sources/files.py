@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from roost.model.documents.dockerfile import DOCKERFILE
+from roost.model.lock_files.lock_file import LOCK_FILE
 from roost.model.syntax.dockerignore import DOCKERIGNORE as DOCKERIGNORE
 from roost.model.syntax.dockerignore import parse_dockerignore
 from roost.store.disk.regular_files import open_regular, read_regular
@@ -183,8 +184,16 @@ def resolve_path(path: str) -> str:
     return os.path.realpath(path) if ".." in path.split("/") else os.path.normpath(path)
 
 
+def is_lock_file(name: str) -> bool:
+    """Whether ``name`` is the name of a lock file: no digest of a folder may depend on it, since it states a digest of
+    the definition."""
+    return name == LOCK_FILE or name.endswith(f".{LOCK_FILE}")
+
+
 def _is_left_out(name: str) -> bool:
     first, last = name.partition("/")[0], name.rpartition("/")[2]
+    if is_lock_file(last):
+        return True
     return last in _EXCLUDED or last.endswith((".pyc", ".egg-info")) or (first == name and name in _EXCLUDED_AT_TOP)
 
 
@@ -202,7 +211,7 @@ def _list_builder_files(path: str, dockerfile: str) -> tuple[str, ...]:
 
 def _context_filter(path: str, dockerfile: str) -> Callable[[str], bool]:
     ignored, sent = _dockerignore_filter(path, dockerfile), _list_builder_files(path, dockerfile)
-    return lambda name: name not in sent and ignored(name)
+    return lambda name: name not in sent and (is_lock_file(name.rpartition("/")[2]) or ignored(name))
 
 
 def _dockerignore_filter(path: str, dockerfile: str) -> Callable[[str], bool]:
