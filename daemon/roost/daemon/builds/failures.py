@@ -34,9 +34,11 @@ def _find_location(error: CodedError, resolved: TargetedDefinition) -> Location 
     named = [str(fields[name]) for name in ("url", "package") if fields.get(name)]
     items = list(_list_items(resolved.definition.pip.requirements))
     for name in named:
-        for item in items:
-            if item.location is not None and _is_about(item.text, name):
-                return item.location
+        about = [item for item in items if _is_about(item.text, name)]
+        if any(item.location is None for item in about):  # the request added it: no line has to be changed
+            return None
+        if about:
+            return about[0].location
     return None
 
 

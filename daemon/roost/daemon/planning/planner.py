@@ -333,7 +333,11 @@ async def _find_missing_python(resolved: TargetedDefinition) -> Reason | None:
         await find_interpreter(resolved.definition.python.requires)
     except NoInterpreterError as error:
         channels = ", ".join(resolved.definition.conda.channels or resolved.defaults.channels)
-        return Reason(code="python-from-conda", message=f"{error.message}; conda's from {channels} is taken")
+        listed = error.fields.get("found")
+        found = ", ".join(map(str, listed)) if isinstance(listed, list) else ""
+        wanted = resolved.definition.python.requires or "any version"
+        text = f"No Python on this machine fits {wanted} (found {found or 'none'}): conda's from {channels} is taken"
+        return Reason(code="python-from-conda", message=text)
     return None
 
 

@@ -16,7 +16,7 @@ import msgspec
 from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import read_requirement
-from roost.model.readers.source import FileAccess, ReadContext
+from roost.model.readers.source import FileAccess, MissingFileError, ReadContext
 from roost.model.syntax.match_specs import is_package_file
 from roost.model.syntax.pip_lines import LogicalLine
 from roost.model.syntax.urls import strip_credentials
@@ -52,6 +52,7 @@ def add_packages(result: ReadResult, texts: Sequence[str], files: FileAccess, fo
         except InvalidDefinitionError as error:
             if not error.message.startswith(OPTION):
                 error.message, error.location = f"{OPTION} {_show(text)}: {error.message}", None
+                error.hint = "Name a file or folder that exists." if isinstance(error, MissingFileError) else error.hint
             raise
     conda: Conda = msgspec.structs.replace(definition.conda, dependencies=tuple(specs))
     pip: Pip = msgspec.structs.replace(definition.pip, requirements=tuple(items))
