@@ -46,6 +46,21 @@ def test_a_definition_with_a_base_becomes_an_image_that_runs_and_is_reused(
     forget(client, artifact["reference"])
 
 
+def test_an_addition_is_solved_for_the_image_and_built_without_another_solve(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, pip_index: PipIndex
+):
+    pip_index.wheel("greet", "1.0")
+    roost = new_machine()
+    write_definition(roost, base_image)
+    added = roost.json("add", "pip:greet")
+    assert [(each["section"], each["version"]) for each in added["items"]] == [("pip", "1.0")]
+    built = roost.json("build")["build"]
+    assert (built["lock_digest"], built["generation"]) == (added["lock_digest"], 1)
+    said = roost.ok("run", "--", "python", "-c", "import greet; print(greet.__name__)")
+    assert said.split() == ["greet"]
+    forget(client, built["artifacts"][0]["reference"])
+
+
 STEPS = 'steps = ["RUN echo made by a step > /made"]'
 READ = "print(open('/made').read().strip()); import six; print(six.__version__)"
 
