@@ -40,11 +40,13 @@ class BracketList:
             return [self._insert_first(item)]
         before, following = self._items[index - 1], _AFTER.match(self._text, self._items[index - 1].end)
         has_comment = following is not None and "#" in following["rest"]
+        if index < len(self._items) and "\n" not in self._text[before.end : self._items[index].start]:
+            following_start = self._items[index].start
+            return [Splice(following_start, following_start, f"{item},{self._find_gap(index)}")]
         if not self._begins_line(before) and not has_comment:
-            return [Splice(before.end, before.end, f", {item}")]
-        if following is None:  # another item or the bracket stands in the same line
-            gap = f"\n{self._indent_of(before)}" if index == len(self._items) else " "
-            return [Splice(before.end, before.end, f",{gap}{item}")]
+            return [Splice(before.end, before.end, f",{self._find_gap(index - 1)}{item}")]
+        if following is None:  # the bracket stands in the same line
+            return [Splice(before.end, before.end, f",\n{self._indent_of(before)}{item}")]
         end, line = following.end(), f"\n{self._indent_of(before)}{item}"
         if following["comma"]:
             return [Splice(end, end, f"{line},")]
@@ -116,9 +118,17 @@ class BracketList:
     def _insert_first(self, item: str) -> Splice:
         first = self._items[0]
         if not self._begins_line(first):
-            return Splice(first.start, first.start, f"{item}, ")
+            return Splice(first.start, first.start, f"{item},{self._find_gap(1)}")
         begin = line_start(self._text, first.start)
         return Splice(begin, begin, f"{self._text[begin : first.start]}{item},\n")
+
+    def _find_gap(self, index: int) -> str:
+        """Return the white space behind the comma before the item at ``index``, as it is to be before another one."""
+        if 0 < index < len(self._items):
+            between = self._text[self._items[index - 1].end : self._items[index].start]
+            if re.fullmatch(r"[ \t]*,[ \t]*", between):
+                return between.partition(",")[2]
+        return " "
 
     def _begins_line(self, item: ListedItem) -> bool:
         return not self._text[line_start(self._text, item.start) : item.start].strip(" \t")

@@ -65,7 +65,7 @@ def _mark_line(line: str) -> str:
 def insert_block(text: str, content: str) -> Splice:
     """Return a new block as a change of a script: behind the ``#!`` line and the encoding, before everything else.
 
-    A blank line keeps it apart from comments around it, which would be part of it otherwise.
+    A blank line keeps it apart from comments below it, which would be part of it otherwise.
     """
     offset, lines = 0, text.split("\n")
     for number, line in enumerate(lines[:2]):
@@ -75,8 +75,6 @@ def insert_block(text: str, content: str) -> Splice:
     above = ""
     if offset > len(text):  # the last line has no end
         offset, above = len(text), "\n"
-    if offset:
-        above += "\n"
     body = "".join(f"{_mark_line(line)}\n" for line in content.rstrip("\n").split("\n"))
     below = "\n" if text[offset:].strip() and not text[offset:].startswith("\n") else ""
     return Splice(offset, offset, f"{above}# /// script\n{body}{_END_MARK}\n{below}")
