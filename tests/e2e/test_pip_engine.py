@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import os
 import shutil
 import subprocess
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -141,6 +143,33 @@ def bench(index: PipIndex) -> Iterator[Bench]:
 
 
 # locking and installing
+
+
+def tree(prefix: Path) -> dict[str, object]:
+    """Everything in it, with its own name left out, and without RECORD, which has the digest of a script."""
+    return {
+        str(path.relative_to(prefix)): os.readlink(path)
+        if path.is_symlink()
+        else path.read_text().replace(prefix.name, "")
+        for path in prefix.rglob("*")
+        if not path.is_dir() and path.suffix != ".pyc" and path.name != "RECORD"
+    }
+
+
+async def test_another_venv_of_a_python_is_the_same_but_for_its_name(bench: Bench) -> None:
+    name, content = wheel_bytes("leaf", "1.0")
+    made = bench.root / name
+    with zipfile.ZipFile(io.BytesIO(content)) as plain, zipfile.ZipFile(made, "w") as scripted:
+        for path in plain.namelist():
+            scripted.writestr(path, plain.read(path))
+        scripted.writestr("leaf-1.0.dist-info/entry_points.txt", "[console_scripts]\nleaf = leaf:main\n")
+    bench.index.add("leaf", (name, made.read_bytes()))
+    locked = await bench.lock("leaf")
+    first = await bench.prefix("01234567-aaaabbbb", locked)
+    second = await bench.prefix("89abcdef-ccccdddd", locked)
+    assert tree(first) == tree(second)
+    assert (second / "bin/leaf").read_text().startswith(f"#!{second}/bin/python")
+    assert output(second, "import leaf, sys; print(leaf.value, sys.prefix)") == f"1.0 {second}"
 
 
 async def test_locks_by_sha256_and_installs_exactly_that(bench: Bench) -> None:

@@ -29,6 +29,8 @@ OWN_FILES = {
     "roost.daemon.layers.conda_packages": "the package cache",
     "roost.daemon.layers.tar": "the package cache and staged files",
     "roost.daemon.prebuilding.machine": "/sys",
+    "roost.daemon.engines.uv.venvs.answers": "temporary folders of uv",
+    "roost.daemon.engines.uv.venvs.template": "venvs that are being made",
     "roost.daemon.prefixes.bytecode": "prefixes and the store of byte-code",
     "roost.daemon.prefixes.bytecode_digests": "the store of byte-code",
     "roost.daemon.prefixes.compilation": "prefixes and the store of byte-code",

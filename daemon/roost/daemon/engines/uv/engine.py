@@ -35,6 +35,7 @@ from roost.daemon.engines.uv.sources.code import list_editable_code
 from roost.daemon.engines.uv.translation import translate_failure
 from roost.daemon.engines.uv.unpacked.cache import find_damaged, list_unfinished
 from roost.daemon.engines.uv.unpacked.checks import UnpackedFaultsError, check_unpacked
+from roost.daemon.engines.uv.venvs.known import KnownVenvs
 from roost.daemon.engines.uv.wheels import WheelFiles, WheelStore
 from roost.daemon.jobs.holds import Holds
 from roost.daemon.jobs.progress import Progress, Silent
@@ -87,6 +88,7 @@ class PipEngine:
         binary = uv_binary or os.fsdecode(find_uv_bin())
         self._process = UvProcess(binary, cache_dir, scratch, timeout=config.timeout, retries=config.retries)
         self._process.unpacked_bytes = config.unpacked_bytes
+        self._venvs = KnownVenvs(binary)
 
     def configure(self, config: PipConfig) -> None:
         """Use ``config`` from the next call on."""
@@ -153,8 +155,10 @@ class PipEngine:
     async def create_venv(self, prefix: str, executable: str, progress: Progress | None = None) -> None:
         """Create a virtual environment of the Python ``executable``, without pip, at ``prefix`` (new, or an empty
         folder)."""
-        arguments = ["venv", "--no-project", "--allow-existing", "--python", executable, prefix]
-        await self._run(arguments, "creating a virtual environment for", progress or Silent())
+        if not await asyncio.to_thread(self._venvs.write, prefix, executable):
+            arguments = ["venv", "--no-project", "--allow-existing", "--python", executable, prefix]
+            await self._run(arguments, "creating a virtual environment for", progress or Silent())
+            await asyncio.to_thread(self._venvs.learn, prefix, executable)
         await asyncio.to_thread(mark_venv, prefix)
 
     async def install(
@@ -199,7 +203,10 @@ class PipEngine:
         async with self._process.temporary_folder() as folder:
             pylock = os.path.join(folder, "pylock.toml")
             await asyncio.to_thread(self._write_pylock, pylock, wheels, files)
-            python = await asyncio.to_thread(_write_siteless, folder, prefix, python_path)
+            is_venv = await asyncio.to_thread(os.path.exists, os.path.join(prefix, "pyvenv.cfg"))
+            is_asked = is_venv and not editable  # whose build backends run in the Python itself
+            write_command = self._venvs.write_command if is_asked else _write_siteless
+            python = await asyncio.to_thread(write_command, folder, prefix, python_path)
             # First from the cache alone: an index that sends no caching headers would be asked each time.
             # Only the build requirements of an editable folder are looked up in an index now.
             arguments = _install_arguments(python, pylock)
@@ -220,6 +227,8 @@ class PipEngine:
                 outcome = await self._process.run(
                     arguments, folder, secrets=secrets, on_line=installation.add_line, on_frame=installation.add_frame
                 )
+            if is_asked and outcome.status == 0:
+                await asyncio.to_thread(self._venvs.learn_answer, folder, prefix, python_path)
         if outcome.status != 0:
             raise translate_failure(outcome.stderr, outcome.status, "installing")
         await asyncio.to_thread(check_complete, prefix, wheels)
