@@ -31,8 +31,8 @@ from roost.daemon.engines.uv.requirements import RequirementsTranslator, find_li
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements, LockRequirements
-from roost.daemon.engines.uv.sources.code import list_editable_code
-from roost.daemon.engines.uv.translation import translate_failure
+from roost.daemon.engines.uv.sources.code import list_editable_code, source_code
+from roost.daemon.engines.uv.translation import is_backend_failure, translate_failure
 from roost.daemon.engines.uv.unpacked.cache import find_damaged, list_unfinished
 from roost.daemon.engines.uv.unpacked.checks import UnpackedFaultsError, check_unpacked
 from roost.daemon.engines.uv.venvs.known import KnownVenvs
@@ -81,6 +81,8 @@ class PipEngine:
         for leftover in [scratch, *list_unfinished(cache_dir)]:
             shutil.rmtree(leftover, ignore_errors=True)
         self._config = config
+        self._built_with: dict[tuple[str, ...], tuple[Wheel, ...]] = {}
+        """Folder of a project, Python and indexes to what its last build installed."""
         self._holds = holds or Holds()
         self._cache_dir = cache_dir
         self._wheels_dir = wheels_dir
@@ -220,8 +222,9 @@ class PipEngine:
                 installation.add_text(outcome.stderr)
             elif any(wheel.kind == "editable" for wheel in wheels):
                 lock = self._build_requirements_lock(python_path, index, secrets, folder, progress or Silent())
+                requirements = BuildRequirements(lock, self._store, folder, self._known_code)
                 outcome = await self._install_editables(
-                    arguments, folder, secrets, lock, installation.add_line, installation.add_frame
+                    arguments, folder, secrets, requirements, installation.add_line, on_frame=installation.add_frame
                 )
             else:
                 outcome = await self._process.run(
@@ -245,11 +248,11 @@ class PipEngine:
         Its build gets what it needs under the conditions of ``request``, whose Python is that of ``prefix``. Its
         backend runs, whatever was built of it before: of the build files uv knows some only.
 
-        Raises as :meth:`lock`, and CodeNotAllowedError in background work, if it has not been built here as it is.
+        Raises as :meth:`lock`, and CodeNotAllowedError in background work that may not run all code: after each change
+        of its build files it is code that has not run yet.
         """
         progress = progress or Silent()
-        code = await asyncio.to_thread(list_editable_code, [project])
-        await self._known_code.require(code)
+        await self._known_code.require(source_code("build-backend", project.name, ""))
         request = self._resolve_index(request)
         async with self._process.temporary_folder() as folder:
             process = self._choose_process(request, folder)
@@ -259,13 +262,21 @@ class PipEngine:
             await asyncio.to_thread(self._write_pylock, pylock, [project], {})
             arguments = _install_arguments(request.python.executable or "", pylock)
             arguments += [*build.options, "--refresh-package", project.name, "--reinstall-package", project.name]
-            outcome = await self._install_editables(
-                arguments, folder, build.secrets, build.lock, progress.log, process=process
-            )
+            key = (project.path or "", request.python.version, *build.options)
+            before = BuildRequirements(build.lock, self._store, folder, self._known_code, self._built_with.get(key, ()))
+            outcome = None
+            if before.wheels:  # with what its last build had: uv needs one call, and what is cached will do
+                checked = await asyncio.to_thread(before.options, "--require-build-hashes")
+                outcome = await process.run([*arguments, *checked[1:]], folder, secrets=build.secrets)
+            if outcome is None or not (outcome.status == 0 or is_backend_failure(outcome.stderr)):
+                before = BuildRequirements(build.lock, self._store, folder, self._known_code)
+                outcome = await self._install_editables(arguments, folder, build.secrets, before, progress.log, process)
+            else:
+                progress.log(outcome.stderr)
         if outcome.status != 0:
             raise translate_failure(outcome.stderr, outcome.status, "installing")
+        self._built_with[key] = tuple(before.wheels.values())
         await asyncio.to_thread(check_complete, prefix, [project])
-        await self._known_code.record(code)
 
     async def _check_unpacked(self, wheels: Sequence[Wheel], progress: Progress) -> None:
         """Check what was unpacked. A package that fails leaves the cache, so that it is checked again."""
@@ -282,14 +293,12 @@ class PipEngine:
         arguments: Sequence[str],
         folder: str,
         secrets: Secrets,
-        lock: LockRequirements,
+        requirements: BuildRequirements,
         on_line: Callable[[str], None],
-        on_frame: Callable[[str], None] | None = None,
-        *,
         process: UvProcess | None = None,
+        on_frame: Callable[[str], None] | None = None,
     ) -> ProcessResult:
         """Run uv until it has all build requirements of the editable folders, each locked before uv fetches it."""
-        requirements = BuildRequirements(lock, self._store, folder, self._known_code)
         while True:
             checked = await asyncio.to_thread(requirements.options, "--require-build-hashes")
             outcome = await (process or self._process).run(

@@ -107,6 +107,11 @@ def find_direct_sources(stderr: str) -> dict[str, str]:
     }
 
 
+def is_backend_failure(stderr: str) -> bool:
+    """Return whether uv failed because a build backend did, once it had all that the build needs."""
+    return "The build backend returned an error" in stderr
+
+
 def translate_failure(stderr: str, status: int, doing: str) -> CodedError:
     """Return the error for a uv that exited with ``status`` (negative: a signal) while ``doing`` something.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from roost.daemon.background.code import KnownCode
@@ -62,16 +62,19 @@ def is_expected_line(line: str) -> bool:
 
 
 class BuildRequirements:
-    """The build requirements of one invocation of uv. ``folder`` is private to it."""
+    """The build requirements of one invocation of uv. ``folder`` is private to it; ``known``: what is
+    locked already."""
 
-    def __init__(self, lock: LockRequirements, store: WheelStore, folder: str, known_code: KnownCode) -> None:
+    def __init__(
+        self, lock: LockRequirements, store: WheelStore, folder: str, known_code: KnownCode, known: Iterable[Wheel] = ()
+    ) -> None:
         self._lock = lock
         self._known_code = known_code
         self._store = store
         self._folder = os.path.join(folder, "build-requirements")
         self._constraints = os.path.join(self._folder, "constraints.txt")
         self._added: set[tuple[str, ...]] = set()
-        self.wheels: dict[str, Wheel] = {}
+        self.wheels: dict[str, Wheel] = {wheel.name: wheel for wheel in known}
         """Name to the distribution that builds get."""
 
     def options(self, flag: str) -> list[str]:
