@@ -22,7 +22,8 @@ from roost.daemon.definitions.files import WatchedFiles
 from roost.daemon.definitions.resolve import check_selector, find_file
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.edits.locking import EditLock, EditLocks, selector_of_text
-from roost.daemon.edits.replacement import OriginalFile, read_original, replace_file
+from roost.daemon.edits.replacement import FileNotWritableError, OriginalFile, read_original, replace_file
+from roost.daemon.edits.texts import describe_by_hand, explain_failure, format_diff
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.views import as_coded_error, error_body
@@ -123,7 +124,7 @@ class EnvironmentEditor:
         try:
             changed = await self._change(request, found, original, order)
         except CodedError as error:
-            _explain(error, original, original.data)
+            explain_failure(error, original, original.data)
             raise
         if changed.edited.data == original.data:
             return await self._report(request, original, changed, None)
@@ -139,7 +140,7 @@ class EnvironmentEditor:
                 if request.group is None and request.extra is None:
                     self._on_use(request.what, changed.resolved)
         except CodedError as error:
-            _explain(error, original, changed.edited.data)
+            explain_failure(error, original, changed.edited.data)
             raise
         return await self._report(request, original, changed, chosen)
 
@@ -174,7 +175,11 @@ class EnvironmentEditor:
         """Record the lock, then replace the file: a watch that sees the new file finds the lock."""
         if chosen is not None:
             chosen = await self._locks.record(changed.resolved, chosen, progress)
-        await finish_thread_despite_cancel(replace_file, original, changed.edited.data)
+        try:
+            await finish_thread_despite_cancel(replace_file, original, changed.edited.data)
+        except FileNotWritableError as error:
+            error.hint = f"{error.hint} {describe_by_hand(changed.edited.items)}"
+            raise
         await note_use(self._store.index, changed.resolved)
         return chosen
 
@@ -243,35 +248,6 @@ def _versions(edited: EditedSource, chosen: EditLock) -> dict[str, str]:
     """Return the versions that the lock has of the packages that get a bound."""
     found = {name: chosen.find_version(name, "pip") or chosen.find_version(name, "conda") for name in edited.unbounded}
     return {name: version for name, version in found.items() if version is not None}
-
-
-def _explain(error: CodedError, original: OriginalFile, data: bytes) -> None:
-    """Say in ``error``, for which the file was not replaced, that the file is unchanged, and name no line of the text
-    that it would have got."""
-    where, name = error.location, os.path.basename(original.path)
-    if where is not None and where.path == original.path and where.line is not None:
-        error.location = Location(path=original.path, line=find_old_line(original.data, data, where.line))
-    if error.code not in ("file-changed", "file-not-writable", "edit-refused") and (error.hint or where is None):
-        error.hint = f"{error.hint} {name} stays as it was.".strip()
-
-
-def find_old_line(before: bytes, after: bytes, line: int) -> int | None:
-    """Return which line of ``before`` the line of ``after`` was, counted from 1; ``None`` if it is a new one."""
-    old, new = before.splitlines(), after.splitlines()
-    if not 0 < line <= len(new):
-        return None
-    text = new[line - 1]
-    places = [number for number, each in enumerate(old, 1) if each == text]
-    return min(places, key=lambda number: abs(number - line), default=None)
-
-
-def format_diff(original: OriginalFile, data: bytes) -> str:
-    """Return the change of a file as a unified diff."""
-    from difflib import unified_diff
-
-    name = os.path.basename(original.path)
-    before, after = (each.decode("utf-8", "replace").splitlines() for each in (original.data, data))
-    return "\n".join(unified_diff(before, after, name, name, lineterm=""))
 
 
 def _convert(message: Message) -> EditMessage:

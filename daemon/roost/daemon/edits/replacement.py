@@ -212,7 +212,7 @@ def _copy_metadata(descriptor: int, temporary: str, original: OriginalFile) -> N
         except OSError as error:
             raise FileNotWritableError(
                 f"{original.path} has another owner or group, which a new file of this user can't have",
-                hint="Edit it by hand, or change its owner.",
+                hint="Change its owner, or edit it where it belongs to you.",
             ) from error
     with suppress(OSError):  # a file system without them
         for name in os.listxattr(descriptor):
@@ -251,7 +251,7 @@ def _unwritable_error(path: str, error: OSError) -> FileNotWritableError:
     reason = (error.strerror or str(error)).lower()
     hint = "Make the folder writable: a file is replaced as a whole, by a new one beside it."
     if error.errno == errno.EBUSY:
-        hint = "It is mounted by itself, so that no other file can take its place: edit it by hand."
+        hint = "It is mounted by itself, so that no other file can take its place."
     return FileNotWritableError(f"{path} can't be written: {reason}", hint=hint)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from roost.client.cli import main
 from roost.client.cli.context import Context
-from roost.client.cli.execution import plans
+from roost.client.cli.execution import locks
 from roost.client.cli.parser import FOREIGN_COMMANDS, MODULES, build_parser, commands_of, parse, split_command
 from roost.client.cli.selector import build_selector
 from roost.client.errors import ClientError
@@ -118,15 +118,15 @@ def test_help_ends_well_and_nothing_at_all_does_not(capsys):
     ],
 )
 def test_the_name_of_a_lock_tells_its_format(output: str | None, found: str) -> None:
-    assert plans._lock_format(None, output) == found
-    assert plans._lock_format("pixi", output) == "pixi"
+    assert locks._lock_format(None, output) == found
+    assert locks._lock_format("pixi", output) == "pixi"
 
 
 @pytest.mark.parametrize("output", ["x.bogus", "lock", "uv.lock", "conda-lock.yml.bak"])
 def test_a_name_that_tells_no_format_is_refused(output: str) -> None:
     with pytest.raises(ClientError, match="does not show the format"):
-        plans._lock_format(None, output)
-    assert plans._lock_format("explicit", output) == "explicit"
+        locks._lock_format(None, output)
+    assert locks._lock_format("explicit", output) == "explicit"
 
 
 def test_a_part_of_the_command_line_is_that_part_of_the_whole() -> None:
