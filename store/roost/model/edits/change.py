@@ -114,7 +114,7 @@ def _parse_pip(body: str) -> RequestedPackage:
     except InvalidRequirement:
         hint = "Write numpy, 'numpy>=2' or 'numpy @ https://…'; other lines of pip are added by hand."
         if re.fullmatch(r"[\w.-]+=[^=].*", body):
-            hint = f"pip writes {body.replace('=', '==', 1)}; for a match spec of conda add --conda."
+            hint = f"Write {body.replace('=', '==', 1)}: one = is for match specs of conda."
         raise PackageTextError(f"{body!r} is not a requirement of pip by name", hint=hint) from None
     is_bare = not (found.extras or found.specifier or found.url or found.marker)
     return RequestedPackage(text=body, name=normalise_name(found.name), section="pip", is_bare=is_bare)

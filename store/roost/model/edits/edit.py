@@ -53,13 +53,14 @@ def edit_source(source: DefinitionSource, files: FileAccess, order: EditOrder) -
         raise _refer_to_tool(error, source, order) from None
     except EditRefusedError as error:
         where = error.location or Location(path=path)
+        error.hint = error.hint or f"Change it by hand: {', '.join([*order.remove, *order.add])}"
         error.location = Location(path=path, line=where.line, column=where.column) if where.path == "<text>" else where
         raise
 
 
 def _edit(source: DefinitionSource, files: FileAccess, order: EditOrder, path: str) -> EditedSource:
     format = "context" if source.data is None else detect_format(source, files)
-    refuse_format(format, order)
+    refuse_format(format, decode_text(source.data or b"", path), order)
     original = EditedText(source.data or b"", format, path)
     before = _read_before(source, files, original, order)
     lists = choose_lists(format, original.content, order)

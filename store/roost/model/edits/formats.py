@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
 from typing import NamedTuple, NoReturn
 
@@ -39,6 +40,8 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
     "azure-job": ("A job of Azure's", "Edit the environment that it names"),
 }
 """What a format is, and what to do instead."""
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_CONDA_FILE = re.compile(r"^conda_file:[ \t]*[\"']?(?:file:)?([^\s\"'#{\[]+)", re.MULTILINE)
 BOUNDED_FORMATS = ("pyproject", "pep723")
 """Formats in which a new package gets the lower bound of what was solved."""
 
@@ -61,10 +64,12 @@ class PackageList(NamedTuple):
         return TomlArray(text, self.path, find_name)
 
 
-def refuse_format(format: str, order: EditOrder) -> None:
+def refuse_format(format: str, text: str, order: EditOrder) -> None:
     """Raise EditRefusedError if files of a format are not edited, with what to do instead."""
     if format in _REFUSALS:
         what, hint = _REFUSALS[format]
+        if format == "azure-v2" and (named := _CONDA_FILE.search(text)):
+            hint = f"Name its conda file: -f {named[1]}"
         if format == "dockerfile" and order.add:
             raise EditRefusedError(f"{what} is not edited", hint=f"{hint}: RUN pip install {' '.join(order.add)}")
         raise EditRefusedError(f"{what} is not edited", hint=f"{hint}.")
@@ -86,6 +91,11 @@ def choose_lists(format: str, text: str, order: EditOrder) -> dict[PackageSectio
         raise InvalidRequestError(
             f"{option} names a part of [project] of a pyproject.toml, which this file is not", hint=hint
         )
+    for option, name in (("--group", order.group), ("--extra", order.extra)):
+        if name is not None and not _NAME.fullmatch(name):
+            raise InvalidRequestError(
+                f"{name!r} is not a valid name for {option}", hint="Use letters, digits, - and _."
+            )
     if order.section == "conda" and format in ("requirements", "pep723", "pyproject"):
         _refuse_conda(format)
     if format == "requirements":
@@ -145,17 +155,23 @@ def _choose_roost_lists(text: str) -> dict[PackageSection, PackageList]:
     return {"conda": conda, "pip": pip} if has_conda else {"pip": pip, "conda": conda}
 
 
-def list_others(text: str, path: tuple[str, ...]) -> dict[str, PackageList]:
-    """Return the other lists of a ``pyproject.toml`` than that at ``path``, by the option that names each."""
+def find_elsewhere(text: str, path: tuple[str, ...], name: str) -> tuple[str, str] | None:
+    """Return in which other list of a ``pyproject.toml`` than that at ``path`` a package is, and the option for it."""
     data = TomlText(text, "<text>").data
-    project = data.get("project")
+    project, groups = data.get("project"), data.get("dependency-groups")
     extras = project.get("optional-dependencies") if isinstance(project, dict) else None
-    groups = data.get("dependency-groups")
-    found: dict[str, tuple[str, ...]] = {"without --group and --extra": ("project", "dependencies")}
-    found |= {f"with --group {key}": ("dependency-groups", key) for key in (groups if isinstance(groups, dict) else ())}
-    if isinstance(extras, dict):
-        found |= {f"with --extra {key}": ("project", "optional-dependencies", key) for key in extras}
-    return {option: PackageList("pip", "pyproject", each) for option, each in found.items() if each != path}
+    found: list[tuple[tuple[str, ...], str, object]] = []
+    if isinstance(project, dict):
+        found.append((("project", "dependencies"), "without --group and --extra", project.get("dependencies")))
+    for key, members in groups.items() if isinstance(groups, dict) else ():
+        found.append((("dependency-groups", key), f"with --group {key}", members))
+    for key, members in extras.items() if isinstance(extras, dict) else ():
+        found.append((("project", "optional-dependencies", key), f"with --extra {key}", members))
+    for where, option, members in found:
+        texts = [each for each in members if isinstance(each, str)] if isinstance(members, list) else []
+        if where != path and name in map(requirement_name, texts):
+            return f"{where[-1]} of [{'.'.join(where[:-1])}]", option
+    return None
 
 
 _TOOLS = (
@@ -175,8 +191,3 @@ def find_command(path: str, text: str, verb: str) -> str | None:
             words = {"pipenv": {"add": "install", "remove": "uninstall"}}
             return f"{tool} {words.get(tool, {}).get(verb, verb)}"
     return None
-
-
-def describe_file(path: str | None) -> str:
-    """Return how a file is called in messages."""
-    return posixpath.basename(path) if path else "the file"

@@ -15,7 +15,7 @@ from roost.model.edits.change import (
     parse_name,
 )
 from roost.model.edits.editing import EditedText
-from roost.model.edits.formats import PackageList, list_others
+from roost.model.edits.formats import PackageList, find_elsewhere
 from roost.model.edits.item_lists import EditableList, find_index, requirement_name
 from roost.model.edits.packages import Insertion, Presence, find_package, place_package
 from roost.model.errors import Location
@@ -79,9 +79,8 @@ def add_package(
         text = text.replace(chosen, decision.at, decision.text)
         return text, [ItemEdit(action="changed", section=section, name=name, before=old, after=decision.text)]
     except EditRefusedError as error:
-        named = find_package(name, listed.items)
-        if error.location is None and named:
-            start = listed.items[named[-1]].start
+        if error.location is None and listed.items:
+            start = listed.items[max(find_package(name, listed.items), default=-1)].start
             line, column = text.find_line(start), text.find_column(start)
             error.location = Location(path=text.path, line=line, column=column)
         error.hint = error.hint or f"Write it by hand, in {listed.place}: {listed.show(package.text)}"
@@ -146,10 +145,8 @@ def _fail_unlisted(
     if near := difflib.get_close_matches(wanted, names, n=1):
         hint = f"Did you mean {near[0]}?"
     for each in chosen.values():
-        others = list_others(text.content, each.path) if each.format == "pyproject" else {}
-        for option, other in others.items():
-            if find_package(wanted, other.open(text.content).items):
-                hint = f"It is in {other.open(text.content).place}: remove it {option}."
+        if each.format == "pyproject" and (elsewhere := find_elsewhere(text.content, each.path, wanted)):
+            hint = f"It is in {elsewhere[0]}: remove it {elsewhere[1]}."
     for item in before.definition.pip.requirements if before else ():
         if requirement_name(item.text) == wanted and item.location and not hint:
             raise EditRefusedError(

@@ -31,7 +31,7 @@ class YamlList:
         anchors or aliases in it."""
         self._text, self._is_pip = text, is_pip
         self.items: list[ListedItem] = []
-        self.place = "dependencies, under pip:" if is_pip else "dependencies"
+        self.place = "the pip section" if is_pip else "dependencies"
         self._root = parse_yaml(text, "<text>")
         pairs = self._root.pairs("a conda environment")
         null = YamlNode(None, self._root.places)

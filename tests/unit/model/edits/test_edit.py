@@ -110,7 +110,8 @@ EXPLICIT = "@EXPLICIT\nhttps://h.example/noarch/a-1-0.conda#" + "0" * 32 + "\n"
         ("pyproject.toml", "[tool.poetry.dependencies]\na = '1'\n", "`poetry add numpy`"),
         ("Pipfile", "[packages]\na = '*'\n", "`pipenv install numpy`"),
         ("uv.lock", "version = 1\nrequires-python = '>=3'\n", "pyproject.toml"),
-        ("env.yml", "$schema: https://h.example/environment.schema.json\nconda_file: conda.yml\n", "conda_file"),
+        ("env.yml", "$schema: https://h.example/environment.schema.json\nconda_file: conda.yml\n", "-f conda.yml"),
+        ("env.yml", "image: x\nconda_file:\n  dependencies: [a]\n", "edited by hand"),
     ],
 )
 def test_a_format_that_is_not_edited_is_refused_with_what_to_do_instead(name, text, hint):
@@ -127,6 +128,7 @@ def test_a_format_that_is_not_edited_is_refused_with_what_to_do_instead(name, te
         ("requirements.txt", "", {"group": "dev"}, InvalidRequestError, "--group"),
         ("pyproject.toml", PROJECT, {"group": "a", "extra": "b"}, InvalidRequestError, "two lists"),
         ("pyproject.toml", PROJECT, {"section": "conda"}, EditRefusedError, "packages of pip only"),
+        ("pyproject.toml", PROJECT, {"group": "a b"}, InvalidRequestError, "not a valid name for --group"),
         ("pyproject.toml", f"{PROJECT}[tool.roost]\n", {"group": "a"}, InvalidRequestError, "--group"),
         ("pyproject.toml", "[dependency-groups]\n", {}, EditRefusedError, r"no \[project\] table"),
         (
