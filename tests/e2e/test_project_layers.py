@@ -168,6 +168,26 @@ def wait_warm(roost: Roost, digest: str | None = None) -> None:
         time.sleep(0.02)
 
 
+def test_an_altered_layer_is_replaced_by_the_next_command_and_goes_with_its_folder(
+    roost: Roost, project: Project
+) -> None:
+    roost.ok("build", cwd=project.folder)
+    layer = roost.json("plan", cwd=project.folder)["plans"][0]["artifact"]
+    (altered,) = Path(layer["path"]).glob("lib/python3*/site-packages/demo_app.pth")
+    altered.write_text("/elsewhere\n")
+    builds = project.builds
+    (finding,) = roost.json("cache", "verify", "--repair")["findings"]
+    assert (finding["path"], finding["retired"], finding["replaced_by"]) == (layer["path"], True, None)
+    assert project.builds == builds
+    assert roost.ok("run", "demo", cwd=project.folder) == "first\n"
+    assert roost.json("cache", "verify")["findings"] == []
+    roost.ok("doctor")
+    again = roost.json("plan", cwd=project.folder)["plans"][0]["artifact"]
+    project.file.unlink()
+    steps = roost.json("cache", "gc", "--all", "--dry-run")["steps"]
+    assert ("abandoned-prefixes", again["id"]) in [(step["rule"], step["id"]) for step in steps]
+
+
 def test_two_requests_at_once_are_one_build(roost: Roost, project: Project) -> None:
     roost.ok("build", cwd=project.folder)
     of_one = project.builds
@@ -176,3 +196,12 @@ def test_two_requests_at_once_are_one_build(roost: Roost, project: Project) -> N
     assert [(each.communicate()[0], each.returncode) for each in both] == [("first\n", 0)] * 2
     assert project.builds == 2 * of_one
     assert roost.run("exec", "demo", cwd=project.folder).returncode == 127
+
+
+def test_a_definition_of_roost_gets_its_project_on_conda_packages(conda_roost: Roost, pip_index: PipIndex) -> None:
+    project = Project(conda_roost.folder / "project")
+    project.describe(more='[tool.roost]\nproject = true\n[tool.roost.conda]\ndependencies = ["python=3.12"]\n')
+    assert conda_roost.ok("run", "demo", cwd=project.folder) == "first\n"
+    planned = conda_roost.json("plan", "-t", "docker", cwd=project.folder)
+    assert "project-not-in-image" in [each["code"] for each in planned["warnings"]]
+    assert conda_roost.json("plan", "-t", "local", cwd=project.folder)["warnings"] == []
