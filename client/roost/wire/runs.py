@@ -87,7 +87,9 @@ class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     pid: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
     """The process that supervises the command: the client itself, or one that it has started."""
     exit_status: Annotated[int, Meta(ge=0, le=255)] | None = None
-    started: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")] | None = None
+    started: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.0-9]*Z$")] | None = (
+        None
+    )
     """When the command was started, by the supervisor's clock: the end is by that too."""
 
 
@@ -165,3 +167,6 @@ class RunResponse(msgspec.Struct, kw_only=True):
     """The words of a rerun, if the record has ``${NAME}`` in place of values."""
     attach: bool = False
     """Whether the run is in a container, which ``POST /v1/runs/{id}/attach`` starts."""
+    watched: bool = False
+    """Whether the daemon watches the client's process: it learns from the folder that the command has started, and from
+    the end of the process that it has ended. Otherwise the client reports both."""

@@ -4,10 +4,11 @@
 
 A detached run has its specification as JSON on standard input. It has ``command``, ``cwd``, ``launch`` (a
 ``wire.Launch``), ``environ`` (the caller's variables), ``variables`` (those of the run), ``socket``, ``run_id`` and
-``output_bytes``, the bound of the output (``wire.run_output``).
+``output_bytes``, the bound of the output (``wire.run_output``). ``watched``: the daemon watches this process and needs
+no reports.
 ``FOLDER/lock`` is held by the supervisor and by the command, so that the kernel releases it when the last of them ends;
-``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written atomically, before the daemon is notified. Nobody waits
-for the daemon's answer to that: it reads the file when it is asked for the run.
+``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written atomically, before the daemon is notified or this
+process ends. Nobody waits for the daemon's answer to that: it reads the file when it is asked for the run.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ class Supervisor:
         _replace_file(os.path.join(self._folder, "pid"), f"{os.getpid()} {_start_ticks()}", durably=False)
         # The daemon writes this while the command starts, and nobody waits for its answer: if the end is recorded
         # first, that has the start as well.
-        started = _current_time()
-        began = self._send_report(f'{{"state":"running","pid":{os.getpid()},"started":"{started}"}}')
+        started, began, is_watched = _current_time(), None, self._spec.get("watched", False)
+        if not is_watched:
+            began = self._send_report(f'{{"state":"running","pid":{os.getpid()},"started":"{started}"}}')
         os.set_inheritable(lock, True)
         try:
             status = self._run_bounded(output)
@@ -63,15 +65,14 @@ class Supervisor:
                 os.close(lease)
         end = f'{{"exit_status":{status},"started":"{started}","ended":"{_current_time()}"}}'
         path = os.path.join(self._folder, "exit")
-        # Synced if nobody waits for this process, or if there is no daemon that commits the end.
-        _replace_file(path, end, durably=output is not None)
+        _replace_file(path, end, durably=output is not None)  # synced if nobody waits for this process
+        os.close(lock)
+        if is_watched:
+            return status
         ended = self._send_report(_end_report(status))
-        if ended is None and output is None:
-            _replace_file(path, end, durably=True)
         for connection in (began, ended):
             if connection is not None:
                 connection.close()
-        os.close(lock)
         return status
 
     def report_failure(self, status: int) -> None:
@@ -169,8 +170,9 @@ def _end_report(status: int) -> str:
 
 
 def _current_time() -> str:
-    """Return the time in UTC (RFC 3339)."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    """Return the time in UTC (RFC 3339), as ``store.clock`` formats it."""
+    now = time.time()
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1_000_000):06}Z"
 
 
 def _enter_folder(path: str) -> None:

@@ -160,7 +160,7 @@ def _watch_client(call: Call[Any], response: RunResponse | Reply) -> RunResponse
     if isinstance(response, RunResponse) and response.run is not None and response.launch is not None:
         pid = _find_peer(call)
         if pid is not None:
-            call.app[SERVICES].runs.processes.expect_supervisor(response.run.id, pid)
+            response.watched = call.app[SERVICES].runs.processes.expect_supervisor(response.run.id, pid)
     return response
 
 

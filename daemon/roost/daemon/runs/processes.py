@@ -2,8 +2,8 @@
 
 Every supervisor holds a lock and leaves an exit file in the run's folder (``store.disk.run_folders``), so that a daemon
 that was away learns what happened meanwhile. The daemon watches supervisors by pidfd and never supervises itself. A
-supervisor in the foreground reports the end and leaves without waiting for an answer, so whoever asks for a run that is
-not known to have ended gets what its exit file says.
+supervisor in the foreground that is watched reports nothing: that its process has ended is the report. Whoever asks for
+a run that is not known to have ended gets what its folder says.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
 from contextlib import suppress
 
 import msgspec
 
 from roost.daemon.jobs.lifecycle import BackgroundTasks, DaemonStoppingError, Lifecycle
-from roost.daemon.runs.records import RunRecords
+from roost.daemon.runs.records import RunOverError, RunRecords
 from roost.daemon.runs.states import ENDED, observation_from_report
 from roost.model.errors import StoreError
 from roost.model.records import RunRecord
-from roost.store.disk.run_folders import RunExit, open_supervisor, read_exit, read_outcome
+from roost.store.disk.run_folders import RunExit, open_supervisor, read_exit, read_outcome, read_start
 from roost.wire.installation import isolated_command
 from roost.wire.run_output import OUTPUT, REMOVED, REMOVED_LINE, describe_cut, read_cut
 from roost.wire.runs import Launch, RunRequest, RunUpdate
@@ -49,8 +49,10 @@ class ProcessRuns:
         self._orphans: set[str] = set()
         """Runs without a supervisor that may go on or have left an exit file: checked when a client requests them."""
         self._open: set[str] = set()
-        """Runs whose end is not committed yet, as far as is known here: their exit file is read when a client requests
+        """Runs whose end is not committed yet, as far as is known here: their folder is read when a client requests
         them."""
+        self._unstarted: set[str] = set()
+        """Those of which no start is recorded."""
 
     def is_supervised(self, run_id: str) -> bool:
         """Whether a supervisor of the run is being watched."""
@@ -61,7 +63,7 @@ class ProcessRuns:
         if run_id in self._orphans:
             await self._check_orphan(run_id)
         elif run_id in self._open:
-            await self._end_by_files([run_id])
+            await self._read_folders([run_id])
         run = await self._records.get(run_id)
         if run.state in ENDED:
             self._open.discard(run_id)
@@ -100,6 +102,7 @@ class ProcessRuns:
             run = await self.get(run_id)  # as its exit file says, which has the times too
             return run if self._records.observe(run, reported) is None else await self._end(run_id, reported)
         run = await self._records.mark_running(run_id, update.started)
+        self._unstarted.discard(run_id)
         if supervisor is not None:
             self._unwatch(run_id)
             self._watch_pid(run_id, supervisor, foreground=not run.detached)
@@ -107,9 +110,12 @@ class ProcessRuns:
             self.check_later(run_id)  # its folder says when it has ended
         return run
 
-    def expect_supervisor(self, run_id: str, pid: int) -> None:
-        """Watch process ``pid``, which is to supervise the run and may end before it has begun."""
+    def expect_supervisor(self, run_id: str, pid: int) -> bool:
+        """Watch process ``pid``, which is to supervise the run and may end before it has begun. Return whether that is
+        possible here."""
+        self._unstarted.add(run_id)
         self._watch_pid(run_id, pid, foreground=True)
+        return self.is_supervised(run_id)
 
     def ask_to_end(self, run_id: str) -> None:
         """Ask the supervisor to end its command (SIGTERM); the state changes when it has."""
@@ -155,34 +161,38 @@ class ProcessRuns:
 
     async def _check(self, run_id: str) -> None:
         """Record what a supervisor that has ended left: an exit file, a command that goes on, or nothing."""
-        run = await self._records.get(run_id)
-        if run.state in ENDED:
-            self._open.discard(run_id)
-            return
         observation = await asyncio.to_thread(read_outcome, self._records.folder(run_id))
-        if observation.state == "running":
-            self._orphans.add(run_id)
-            if run.state != "running":
-                await self._records.mark_running(run_id)  # its supervisor ended before it could report that
-        else:
-            await self._end(run_id, observation)
+        if observation.state != "running":
+            await self._end(run_id, observation)  # one that has ended already stays as it is
+            return
+        self._orphans.add(run_id)
+        if (await self._records.get(run_id)).state == "preparing":
+            await self._records.mark_running(run_id)  # its supervisor ended before it could report that
 
     async def _end(self, run_id: str, observation: RunExit) -> RunRecord:
         if run_id in self._foreground:  # its client may do other things yet
             self._unwatch(run_id)
         run = await self._records.end(run_id, observation)
         self._open.discard(run_id)
+        self._unstarted.discard(run_id)
         return run
 
-    async def _end_by_files(self, run_ids: Iterable[str]) -> None:
-        """Record the end of those runs that have left an exit file, whether or not their supervisors' reports have
-        arrived."""
+    async def _read_folders(self, run_ids: Iterable[str]) -> None:
+        """Record the start and the end of runs as far as their folders have them, whether or not anything was
+        reported."""
         folders = {run_id: self._records.folder(run_id) for run_id in run_ids}
-        for run_id, found in (await asyncio.to_thread(_read_exits, folders)).items():
+        unstarted = frozenset(self._unstarted.intersection(folders))
+        for run_id, found in (await asyncio.to_thread(_read_states, folders, unstarted)).items():
             try:
-                await self._end(run_id, found)
+                if found.state != "running":
+                    await self._end(run_id, found)
+                    continue
+                await self._records.mark_running(run_id, found.started)
+                self._unstarted.discard(run_id)
+            except RunOverError:  # it has ended in between
+                pass
             except StoreError as error:  # the run is reported as it is recorded
-                log.warning("The end of run %s is not recorded yet: %s", run_id, error.message)
+                log.warning("The state of run %s is not recorded yet: %s", run_id, error.message)
 
     def check_later(self, run_id: str) -> None:
         """Check the run when a client requests it: its end could not be written now."""
@@ -193,7 +203,7 @@ class ProcessRuns:
         for run_id in list(self._orphans):
             await self._check_orphan(run_id)
         if self._open:
-            await self._end_by_files(self._open)
+            await self._read_folders(self._open)
 
     async def _check_orphan(self, run_id: str) -> None:
         self._orphans.discard(run_id)
@@ -211,6 +221,8 @@ class ProcessRuns:
                 self._orphans.add(run.id)
             elif descriptor is not None:
                 self._open.add(run.id)
+                if run.state == "preparing" and not run.detached:
+                    self._unstarted.add(run.id)
                 self._watch(run.id, descriptor, foreground=not run.detached)
 
     async def output(self, run_id: str, *, follow: bool) -> AsyncIterator[bytes]:
@@ -235,9 +247,16 @@ class ProcessRuns:
             self._unwatch(run_id)
 
 
-def _read_exits(folders: Mapping[str, str]) -> dict[str, RunExit]:
-    found = {run_id: read_exit(folder) for run_id, folder in folders.items()}
-    return {run_id: end for run_id, end in found.items() if end is not None}
+def _read_states(folders: Mapping[str, str], unstarted: Set[str]) -> dict[str, RunExit]:
+    """Return the states of runs that their folders have, of those that run only if they are ``unstarted``."""
+    found = {}
+    for run_id, folder in folders.items():
+        state = read_exit(folder)
+        if state is None and run_id in unstarted and (started := read_start(folder)) is not None:
+            state = RunExit(state="running", started=started)
+        if state is not None:
+            found[run_id] = state
+    return found
 
 
 async def _write_spec(process: asyncio.subprocess.Process, data: bytes) -> None:

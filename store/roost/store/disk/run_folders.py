@@ -16,6 +16,7 @@ import msgspec
 
 from roost.model.errors import MALFORMED_JSON
 from roost.model.records import RunRecord, RunState
+from roost.store.clock import from_timestamp
 from roost.store.disk.lease_files import is_held_exclusively
 from roost.store.disk.regular_files import read_regular
 
@@ -83,6 +84,15 @@ def read_exit(folder: str) -> RunExit | None:
         return None
     state = found.state or ("succeeded" if found.exit_status == 0 else "failed")
     return RunExit(state=state, exit_status=found.exit_status, ended=found.ended, started=found.started)
+
+
+def read_start(folder: str) -> str | None:
+    """Return when the supervisor was about to start the command (RFC 3339), by its ``pid`` file; ``None`` before that.
+    Blocking."""
+    try:
+        return from_timestamp(os.stat(os.path.join(folder, "pid")).st_mtime)
+    except OSError:
+        return None
 
 
 def open_supervisor(folder: str) -> int | None:
