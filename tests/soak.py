@@ -20,6 +20,8 @@ FUZZED = ("tests/property", "tests/api/test_generated_requests.py", "tests/unit/
 KILLED = (
     "tests/crash",
     "tests/e2e/test_cancelling.py",
+    "tests/e2e/test_editing.py",
+    "tests/e2e/test_editing_cancelled.py",
     "tests/e2e/test_many_clients.py",
     "tests/e2e/test_removed_caches.py",
     "tests/e2e/test_watching.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,6 +80,27 @@ def test_a_file_is_created_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
         file.unlink(missing_ok=True)
         create()
         assert names(folder) == [file.name], point
+
+
+def test_killed_at_any_moment_the_file_is_one_of_the_two(tmp_path: Path) -> None:
+    """Without fail points: the moments between the operations, too."""
+    file = tmp_path / "requirements.txt"
+    file.write_bytes(OLD)
+    for number in range(40):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                while True:
+                    replace_file(read_original(str(file)), NEW)
+                    replace_file(read_original(str(file)), OLD)
+            finally:
+                os._exit(1)
+        time.sleep(0.0005 * number)
+        os.kill(pid, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+        assert file.read_bytes() in (OLD, NEW)
+    replace_file(read_original(str(file)), NEW)
+    assert names(tmp_path) == [file.name]
 
 
 @pytest.fixture
