@@ -116,7 +116,7 @@ class BundleExporter:
     ) -> _Selected:
         """Return the environment of ``what`` with its lock: 1. that of its generation; 2. on this machine's platform
         one that a build makes; 3. on another platform one that is solved for."""
-        resolved = await self._resolver.resolve(what)
+        resolved = msgspec.structs.replace(await self._resolver.resolve(what), project=None)  # it stays in its folder
         publish(Message(event="log", line="", source=resolved.source))
         if resolved.definition.python.user_managed:
             raise BundleUnportableError(

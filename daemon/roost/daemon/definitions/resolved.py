@@ -127,11 +127,11 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
 
     def _targeted(self, platform: str, *, is_image: bool) -> TargetedDefinition:
         fields = {**msgspec.structs.asdict(self), "platform": platform, "is_image": is_image}
-        if is_image and self.project is not None:
-            left_out = WarningView(
-                code="project-not-in-image",
-                message=f"The project {self.project.name} is not part of the image, which has its dependencies only",
-            )
+        if self.project is not None and (is_image or self.definition.python.user_managed):
+            code, why = "project-not-in-image", "part of the image, which has its dependencies only"
+            if not is_image:
+                code, why = "project-not-installed", "installed into a Python that its user manages"
+            left_out = WarningView(code=code, message=f"The project {self.project.name} is not {why}")
             fields.update(project=None, warnings=[*self.warnings, left_out])
         return TargetedDefinition(**fields)
 

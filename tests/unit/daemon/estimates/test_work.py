@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from roost.daemon.estimates.work import list_cache_ids, prefix_work
+import msgspec
+
+from roost.daemon.estimates.work import layer_work, list_cache_ids, prefix_work
 from roost.model.caches import CachedFile, CacheKind
-from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel, WheelSource
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, ProjectLayer, Wheel, WheelSource
 
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 PYTHON = CondaPackage(
@@ -81,3 +83,16 @@ def test_given_wheels_are_not_downloaded_and_sources_are_built() -> None:
     steps = {step.step: step.amounts for step in found.steps}
     assert steps["build-wheels"]["sources"] == 1
     assert "link" not in steps
+
+
+def test_a_project_layer_downloads_nothing_and_has_a_past_of_its_own() -> None:
+    project = Wheel(name="demo", version="1", kind="editable", path="/work", sha256=D)
+    layer = msgspec.structs.replace(LOCK, wheels=(WHEEL, project), layer=ProjectLayer(name="demo", base="sha256:b"))
+    below = prefix_work(LOCK, [])
+    steps = {step.step: step for step in layer_work(below, layer)}
+    assert {*steps} == {step.step for step in below.steps} | {"project"}
+    assert [name for step in steps.values() for name in ("fetched", "channel", "index") if name in step.amounts] == []
+    alone = {step.step: step for step in prefix_work(layer, []).steps}
+    assert alone["project"] == steps["project"] != alone["pip"]
+    elsewhere = msgspec.structs.replace(layer, wheels=(WHEEL, msgspec.structs.replace(project, path="/other")))
+    assert {step.step: step for step in prefix_work(elsewhere, []).steps}["project"] != steps["project"]
