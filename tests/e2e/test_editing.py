@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from tests.support.following import EventFollower
-from tests.support.pip_index import PipIndex
+from tests.support.pip_index import PipIndex, sdist_bytes
 from tests.support.roost_process import ROOST, Roost, new_roost
 from uv import find_uv_bin
 
@@ -258,6 +258,17 @@ def test_uv_and_pip_read_what_was_written(project: Project, index: PipIndex) -> 
         [sys.executable, "-c", script], cwd=project.folder / "judged", capture_output=True, text=True, check=True
     )
     assert read.stdout.strip() == "left==1.0|right|upper==1.0"
+
+
+def test_a_package_without_a_wheel_is_built_for_its_lock(project: Project, index: PipIndex) -> None:
+    index.add("made", sdist_bytes("made", "1.0", str(project.folder / "trace")))
+    project.write("requirements.txt", "left==1.0\n")
+    result = project.json("add", "made")
+    assert result["items"][0]["version"] == "1.0"
+    said = project.run("run", "--", "python", "-c", "import made; print(made.__name__)")
+    assert (said.returncode, said.stdout) == (0, "made\n"), said.stderr
+    assert "locking" not in said.stderr
+    assert project.json("plan")["lock_digest"] == result["lock_digest"]
 
 
 def test_a_large_file_is_edited_as_a_small_one(project: Project) -> None:

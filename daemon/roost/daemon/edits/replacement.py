@@ -102,7 +102,7 @@ def replace_file(original: OriginalFile, data: bytes) -> None:
                 failpoint("edit.compared")
                 rename(temporary, original.target)
             failpoint("edit.renamed")
-        sync_folder(folder)
+        _sync_folder(folder)
     except FileNotFoundError as error:
         raise _changed_error(original) from error
     except OSError as error:
@@ -123,7 +123,7 @@ def create_file(path: str, data: bytes, mode: int) -> None:
             failpoint("begin.written")
             _link(temporary, path)
             failpoint("begin.linked")
-        sync_folder(folder)
+        _sync_folder(folder)
     except FileExistsError as error:
         raise present_error(path) from error
     except OSError as error:
@@ -191,10 +191,19 @@ def _lock(descriptor: int) -> None:
                 return
 
 
+def _sync_folder(folder: str) -> None:
+    """Make the new name durable. It is there already, so that a folder that can't be synced makes no failure of it."""
+    with suppress(OSError):
+        sync_folder(folder)
+
+
 def _sync(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that has nothing of the kind
+            raise
     finally:
         os.close(descriptor)
     operation("fsync", path)

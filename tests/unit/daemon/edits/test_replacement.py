@@ -148,6 +148,36 @@ def test_a_failing_rename_leaves_the_file(file: Path, monkeypatch: pytest.Monkey
     assert names(file.parent) == [file.name]
 
 
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EINVAL])
+def test_a_folder_that_cannot_be_synced_makes_no_failure_of_what_is_done(
+    file: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fail(folder: str) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(replacement, "sync_folder", fail)
+    replace_file(read_original(str(file)), b"idna\n")
+    create_file(str(file.with_name("new")), b"new\n", 0o644)
+    assert (file.read_bytes(), file.with_name("new").read_bytes()) == (b"idna\n", b"new\n")
+
+
+@pytest.mark.parametrize(("code", "is_replaced"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_content_that_was_lost_is_never_given_the_name(
+    file: Path, monkeypatch: pytest.MonkeyPatch, code: int, is_replaced: bool
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    original = read_original(str(file))
+    monkeypatch.setattr(replacement.os, "fsync", fail)
+    if is_replaced:
+        replace_file(original, b"idna\n")
+    else:
+        with pytest.raises(FileNotWritableError):
+            replace_file(original, b"idna\n")
+    assert file.read_bytes() == (b"idna\n" if is_replaced else b"six\n")
+
+
 def test_an_owner_that_cannot_be_kept_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original, real = read_original(str(file)), os.fstat
 
