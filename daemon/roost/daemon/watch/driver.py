@@ -48,6 +48,7 @@ from roost.daemon.watch.states import (
 )
 from roost.daemon.watch.views import EVENTS, event_fields
 from roost.daemon.watch.watched import WatchedDefinition
+from roost.model.definition import Choices
 from roost.model.errors import CodedError, LookupFailedError
 
 log = logging.getLogger(__name__)
@@ -280,7 +281,8 @@ class WatchDriver:
             assert reading.fault is not None
             self.feed(watch, reading.fault)
             if reading.fault.phase == "passed-over" and reading.found is not None:
-                self.on_found(msgspec.structs.replace(watch.subject, path=reading.found))
+                other = Choices(python=watch.subject.choices.python)  # its extras are those of this file
+                self.on_found(msgspec.structs.replace(watch.subject, path=reading.found, choices=other))
             return
         lock = reading.definition.file_lock.digest if reading.definition.file_lock is not None else ""
         is_same, watch.lock = watch.lock == lock, lock

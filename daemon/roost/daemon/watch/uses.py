@@ -14,7 +14,7 @@ import msgspec
 
 from roost.daemon.caller.current import caller_variables
 from roost.daemon.caller.variables import without_secrets
-from roost.daemon.definitions.choices import get_choices
+from roost.daemon.definitions.choices import get_choices, list_chosen
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.watch.reading import WatchSubject
 from roost.model.errors import InvalidDefinitionError
@@ -73,8 +73,8 @@ class UseNotes:
 
     def note_failure(self, selector: EnvironmentSelector, target: str, error: InvalidDefinitionError) -> None:
         """Note that a request used a file that could not be read: when it is mended, its environment is made ready."""
-        if not _names_a_file(selector) or not self._is_enabled():
-            return
+        if not _names_a_file(selector) or list_chosen(selector) or not self._is_enabled():
+            return  # what was chosen may be what is wrong: the file need not be mended
         if selector.file is not None:
             path = resolve_path(os.path.join(selector.cwd, selector.file))
         elif error.location is not None and os.path.basename(error.location.path) in SEARCHED_NAMES:

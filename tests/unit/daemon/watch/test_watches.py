@@ -507,3 +507,16 @@ async def test_requests_that_name_nothing_are_refused(around: Around) -> None:
     with pytest.raises(WatchUnknownError):
         await around.watches.update(WatchUpdate(action="pause", paths=["/p"]))
     assert await around.watches.update(WatchUpdate(action="remove", all=True)) == []
+
+
+async def test_a_file_is_watched_with_the_choices_of_its_last_use_and_never_with_what_was_added(around: Around) -> None:
+    chosen: dict[str, Any] = {"python": "3.12", "extras": ["gpu"], "groups": ["docs"], "no_project": True}
+    use(around, "/p/a", "one", **chosen)
+    use(around, "/p/b", "two", additions=["six"])
+    error = InvalidDefinitionError("no", location=Location(path="/p/environment.yml"))
+    around.watches.note_failure(EnvironmentSelector(cwd="/p", extras=["gup"]), "auto", error)
+    [found] = await listed(around, 1)
+    assert found.path == "/p/a"
+    [subject] = around.watches.list_targets()
+    assert {name: getattr(subject.selector, name) for name in chosen} == chosen
+    assert subject.selector.additions == []
