@@ -284,8 +284,7 @@ class WatchDriver:
                 other = Choices(python=watch.subject.choices.python)  # its extras are those of this file
                 self.on_found(msgspec.structs.replace(watch.subject, path=reading.found, choices=other))
             return
-        lock = reading.definition.file_lock.digest if reading.definition.file_lock is not None else ""
-        is_same, watch.lock = watch.lock == lock, lock
+        is_same, watch.lock = watch.lock == reading.lock, reading.lock
         self.feed(watch, ContentRead(reading.definition.digest, is_same))
         if self._looks and self._looks[-1] == (watch.id, False):  # the plan that follows needs no second reading
             self._looks.pop()

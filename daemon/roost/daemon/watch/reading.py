@@ -66,6 +66,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     fault: Unreadable | None = None
     found: str | None = None
     """The environment file that was read, which may be another one than the watched path."""
+    lock: str = ""
+    """Digest of the lock that its lock file has for it; empty if it has none."""
 
 
 class DefinitionReader:
@@ -98,7 +100,14 @@ class DefinitionReader:
         if definition is not None:  # many watches may have one definition
             definition = msgspec.structs.replace(definition, digest=sys.intern(definition.digest))
         found = resolved.source.path if resolved is not None else None
-        return Reading(closure=closure, definition=None if fault else definition, fault=fault, found=found)
+        stated = definition.file_lock if definition is not None else None
+        return Reading(
+            closure=closure,
+            definition=None if fault else definition,
+            fault=fault,
+            found=found,
+            lock=stated.digest if stated is not None else "",
+        )
 
     def without_code(self, definition: TargetedDefinition) -> TargetedDefinition:
         """Return what of a definition is made ready in the background: its project is installed when somebody asks for

@@ -332,3 +332,14 @@ def test_what_is_replaced_while_it_goes_stays_warm_without_news() -> None:
     warm, _ = run(WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", True))
     state, actions = run(warm, EnvironmentGone("a"), Planned("a", True))
     assert (state, actions) == (warm, [MakePlan("a")])
+
+
+@pytest.mark.parametrize("phase", ["warm", "failed", "building"])
+def test_another_lock_of_the_same_definition_is_planned_for(phase: str) -> None:
+    flight = "a" if phase == "building" else None
+    state = WatchState(phase=phase, wanted="a", flight=flight, reading=True)  # type: ignore[arg-type]
+    after, actions = step(state, ContentRead("a"))
+    assert (MakePlan("a") in actions, after.phase) == (False, phase), "the same starts nothing"
+    after, actions = step(state, ContentRead("a", is_same=False))
+    assert MakePlan("a") in actions
+    assert (WithdrawBuild("a") in actions) is (flight is not None)
