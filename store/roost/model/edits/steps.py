@@ -91,7 +91,8 @@ def _open(text: EditedText, chosen: PackageList, package: RequestedPackage) -> E
     try:
         return chosen.open(text.content)
     except EditRefusedError as error:
-        error.hint = error.hint or f"Write it by hand: {package.text}"
+        mark = "- " if chosen.format == "conda" else ""
+        error.hint = error.hint or f"Write it by hand: {mark}{package.text}"
         raise
 
 

@@ -21,6 +21,8 @@ _AFTER = re.compile(r"[ \t]*(?:#[^\n]*)?(?=\n|\Z)")
 _UNSAFE = re.compile(r"[-*&!|>%@`\"'#,\[\]{}?:=]|.*(?:: | #|:$)|(?:true|false|null|yes|no|on|off|~)$", re.IGNORECASE)
 _UNSAFE_IN_BRACKETS = re.compile(r"[,\[\]{}]|:$|: ")
 _STEP = "  "
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Of libyaml, like the readers', if it is here."""
 
 
 class YamlList:
@@ -104,7 +106,7 @@ class YamlList:
         start = _find_span(self._key)[0]
         is_own = any(key is self._key.node for key, _ in self._root.node.value)
         end = max(_find_span(value)[1], line_end(self._text, start))
-        events = yaml.parse(self._text, Loader=yaml.SafeLoader)
+        events = yaml.parse(self._text, Loader=_LOADER)
         marks = [_find_mark(event) for event in events if getattr(event, "anchor", None) is not None]
         inside = [mark for mark in marks if start <= mark < end]
         if inside or not is_own:
