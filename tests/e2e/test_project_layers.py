@@ -205,3 +205,11 @@ def test_a_definition_of_roost_gets_its_project_on_conda_packages(conda_roost: R
     planned = conda_roost.json("plan", "-t", "docker", cwd=project.folder)
     assert "project-not-in-image" in [each["code"] for each in planned["warnings"]]
     assert conda_roost.json("plan", "-t", "local", cwd=project.folder)["warnings"] == []
+
+
+def test_the_lock_is_shared_as_without_a_project(roost: Roost, project: Project, pip_index: PipIndex) -> None:
+    """Which needs the markers that its packages state: they are known once they were installed on their own."""
+    pip_index.wheel("more", "1.0")
+    roost.ok("add", "more", cwd=project.folder)  # records the lock, and builds nothing
+    assert roost.ok("run", "demo", cwd=project.folder) == "first\n"
+    assert len(roost.json("cache", "df")["artifacts"]) == 2

@@ -282,8 +282,11 @@ class BuildSession:
         unset = find_unset_index_variables(job.resolved.parsed.credentials, job.selector.environ)
         built: list[PrefixResult] = []
         generation, project = planned.facts.generation, job.resolved.project
-        # A layer of a recorded lock needs no prefix of the lock itself, which nobody uses beside it.
-        if adds or generation is None or project is None or planned.facts.has_base_prefix:
+        # A layer of a recorded lock needs no prefix of the lock itself, which nobody uses beside it; but without one,
+        # the markers are not known with which a lock is shared.
+        is_shareable = lock.markers_known or not isinstance(lock.provider, HostPython)
+        is_needed = project is None or planned.facts.has_base_prefix or not is_shareable
+        if adds or generation is None or is_needed:
             # While the current generation of a definition moves, no launch plan may remain that names the old one.
             async with invalidate_launch_plans(self._parts.launches) if moves_current else nullcontext():
                 with request_index_variables(unset):
