@@ -42,6 +42,13 @@ class BaseLoader:
         _, shared = await self._find_nearest_image(base)
         return all(obtainable[shared:])
 
+    async def count_loaded(self, image: BaseRecord) -> int:
+        """Return how many layers of ``image``, from the bottom, need not be sent to the engine: none to one that
+        accepts complete images only. Raises: the engine's errors."""
+        if (await (await self._engines.docker()).facts()).containerd:
+            return 0
+        return (await self._find_nearest_image(image))[1]
+
     async def ensure_loaded(self, base: BaseRecord, progress: Progress) -> None:
         """Load the image into the engine, without a tag, unless the engine has it. Only missing layers are sent.
 

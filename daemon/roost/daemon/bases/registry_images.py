@@ -10,6 +10,7 @@ from roost.daemon.oci.answers import Answer, Yes
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
 from roost.model.errors import MALFORMED_JSON
+from roost.model.records import BaseLayer
 
 CONFIG_LIMIT = 16 << 20
 """Bytes of an image's config; real ones have a few thousand."""
@@ -23,8 +24,12 @@ class RegistryImage(msgspec.Struct, frozen=True, kw_only=True):
     """Of its config; empty if the reference names an index."""
     manifest_digest: str
     labels: dict[str, str] = {}
-    bytes: int = 0
-    """Size of its compressed layers."""
+    layers: tuple[BaseLayer, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """Size of its compressed layers."""
+        return sum(layer.size for layer in self.layers)
 
 
 class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +73,10 @@ async def read_registry_image(engines: Engines, reference: Reference) -> Answer[
             digest=document.config.digest,
             manifest_digest=answer.value.digest,
             labels=config.labels,
-            bytes=sum(layer.size for layer in document.layers),
+            layers=tuple(
+                BaseLayer(diff_id=diff_id, digest=layer.digest, size=layer.size, media_type=layer.media_type)
+                for diff_id, layer in zip(config.diff_ids, document.layers, strict=False)
+            ),
         )
     )
 

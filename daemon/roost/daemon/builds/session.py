@@ -85,6 +85,8 @@ class BuildSession:
         self._job = job
         self._publish = partial(_publish_masked, task, job.selector.environ)
         self._reporter = BuildReporter(self._publish)
+        self._predicted_at = 0.0
+        """When it was last published how long everything will take."""
         self.build = job.new_record()
 
     async def run(self, planned: PlanWithFacts | None) -> BuildResult:
@@ -111,12 +113,13 @@ class BuildSession:
         try:
             await _complete(history.begin(self.build, job.resolved))
             self._publish(plan_message(planned, job.resolved))
+            self._predicted_at = time.monotonic()
             result = await self._build_explained(planned)
         except BaseException as error:
             await _complete(self._record_failure(error, started))
             raise
         with suppress(asyncio.CancelledError):  # too late: it is ready
-            await _complete(history.end(self.build, "succeeded", started))
+            await _complete(self._record_success(started))
         self._publish(Message(event="result", result=result))
         return result
 
@@ -180,8 +183,9 @@ class BuildSession:
     async def _publish_known_work(self, planned: PlanWithFacts, lock: Lock) -> None:
         """Publish the plan again, with the steps that are left: what they have to do is known with the lock."""
         parts = self._parts.planner.estimates
-        plan = await parts.update_plan(planned.plan, planned.facts, self._job.resolved, lock)
+        plan = await parts.update_plan(planned.plan, planned.facts, self._job.resolved, lock, self._job.push)
         self._publish(plan_message(msgspec.structs.replace(planned, plan=plan), self._job.resolved))
+        self._predicted_at = time.monotonic()
 
     # -------------------------------------------------------------------- lock
     async def _find_former(self, facts: Facts) -> FormerLock | None:
@@ -297,10 +301,8 @@ class BuildSession:
                 built.append(await self._install_project(request, project))
         prefix = built[-1]
         await self._index.builds.update(self.build.id, generation=generation.number, artifact_id=prefix.artifact.id)
-        worked = [each.seconds_worked for each in built if each.seconds_worked is not None]
-        if worked:
-            total = time.monotonic() - started - sum(each.seconds_waited for each in built)
-            await self._parts.planner.estimates.record_total(sum(worked), total)
+        for each in built:
+            self._reporter.count(each.seconds_worked, each.seconds_waited)
         return BuildResult(
             id=self.build.id,
             state="not-needed" if prefix.reused else "succeeded",
@@ -368,6 +370,13 @@ class BuildSession:
         return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
 
     # ------------------------------------------------------- record and report
+    async def _record_success(self, started: float) -> None:
+        await self._parts.history.end(self.build, "succeeded", started)
+        reporter = self._reporter
+        if reporter.seconds_worked:
+            total = time.monotonic() - self._predicted_at - reporter.seconds_waited
+            await self._parts.planner.estimates.record_total(reporter.seconds_worked, total)
+
     async def _record_failure(self, error: BaseException, started: float) -> None:
         cancelled = isinstance(error, asyncio.CancelledError)
         failure = BuildCancelledError("The build was cancelled") if cancelled else as_coded_error(error)

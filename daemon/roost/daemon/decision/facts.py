@@ -9,7 +9,7 @@ import msgspec
 
 from roost.daemon.oci.answers import Answer
 from roost.model.definition import Definition
-from roost.model.records import Artifact, Estimate, Generation
+from roost.model.records import Artifact, BaseLayer, Estimate, Generation
 from roost.wire.plans import Nearest, PackageMoveView, Reason
 
 PREFIX_TARGETS = frozenset({"local"})
@@ -45,6 +45,8 @@ class ImageLocation(msgspec.Struct, frozen=True, kw_only=True):
     """In a registry: what a pull transfers at most. In an engine: the space that the image takes."""
     key: str | None = None
     """In a registry: the image key that the image's label states."""
+    layers: tuple[BaseLayer, ...] = ()
+    """In a registry."""
 
 
 class RegistryAnswers(msgspec.Struct, frozen=True, kw_only=True):

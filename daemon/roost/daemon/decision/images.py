@@ -27,11 +27,14 @@ def decide_image(target: str, request: Request, facts: Facts) -> PlanView:
     """Return the plan for a target that runs images."""
     action, reasons, location = _choose_action(request, facts)
     steps: list[Step] = []
+    seconds = None
     if action == "pull-image" and location is not None:
         pulling = facts.estimates.get("pull")
-        steps = [Step(kind="pull", seconds=pulling.seconds if pulling else None, bytes=location.bytes)]
+        seconds = pulling.seconds if pulling else None
+        steps = [Step(kind="pull", seconds=seconds, bytes=location.bytes)]
     elif action == "build-image":
         steps = [estimated_step(kind, facts) for kind in _build_step_kinds(request, facts)]
+        seconds = facts.seconds
     return PlanView(
         target=target,
         platform=facts.platform,
@@ -39,6 +42,7 @@ def decide_image(target: str, request: Request, facts: Facts) -> PlanView:
         artifact=_image_view(location, facts.image) if location is not None else None,
         reasons=[*reasons, *registry_reasons(facts)],
         steps=steps,
+        seconds=seconds,
         nearest=facts.nearest if action == "build-image" and facts.generation is None else None,
     )
 
@@ -148,7 +152,8 @@ def _cheaper_build_reason(location: ImageLocation, request: Request, facts: Fact
     done here. Both must lead to the same artifact."""
     pulling = facts.estimates.get("pull")
     building = [facts.estimates.get(kind) for kind in _build_step_kinds(request, facts)]
-    seconds = [step.seconds for step in building if step is not None and step.samples and step.seconds is not None]
+    known = [step for step in building if step is not None and (step.samples or step.seconds == 0)]
+    seconds = [step.seconds for step in known if step.seconds is not None]
     if pulling is None or pulling.seconds is None or not pulling.samples or len(seconds) < len(building):
         return None
     if sum(seconds) >= pulling.seconds:

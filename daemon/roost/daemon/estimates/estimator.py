@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from roost.daemon.estimates.model import Rates, StepEstimates, StepWork, learn, predict, usual_rates
 from roost.daemon.estimates.priors import TOTAL
-from roost.daemon.estimates.work import LockWork, list_cache_ids, prefix_work
+from roost.daemon.estimates.work import LockWork, MissingLayers, image_work, list_cache_ids, prefix_work
 from roost.model.locks.lock import Lock
 from roost.model.records import Estimate, StepObservation
 from roost.store.index.cache_keys import list_cache_keys
@@ -44,6 +44,11 @@ async def gather_prefix_work(index: Index, lock: Lock) -> LockWork:
     return prefix_work(lock, await index.caches.find(list_cache_keys(lock), list_cache_ids(lock)))
 
 
+async def gather_image_work(index: Index, lock: Lock, missing: MissingLayers) -> LockWork:
+    """Return what making an image of ``lock`` means now, by what the index says is in the caches."""
+    return image_work(lock, await index.caches.find(list_cache_keys(lock), list_cache_ids(lock)), missing)
+
+
 def list_estimates(predicted: StepEstimates, work: LockWork | None = None) -> dict[str, Estimate]:
     """Return the estimates by step, with the amounts of work that are shown."""
     found = {
@@ -64,6 +69,6 @@ def _add_amounts(found: dict[str, Estimate], work: LockWork) -> dict[str, Estima
             bytes=work.download_bytes if step == "download" else None,
             samples=estimate.samples,
             files=round(has["compiled"]) if "compiled" in has else None,
-            packages=round(has["packages"]) if step in ("link", "pip") else None,
+            packages=round(has["packages"]) if step in ("link", "pip", "layers") and "packages" in has else None,
         )
     return shown

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 FIXED = "fixed"
 """The amount of which every step has one."""
-DOWNLOADS = ("channel", "index")
+DOWNLOADS = ("channel", "index", "registry")
 """Amounts in bytes that are transferred: their part of a step's time is that of the step ``download``."""
 TOTAL = "total"
 """The step that has all others in it: what they take together, if they overlap, and what is between them."""
@@ -26,10 +26,11 @@ PRIORS: Mapping[str, Mapping[str, float]] = {
     "publish": {FIXED: 0.1, "packages": 0.002, "files": 5e-5, "unseen": 1e-8},
     "base": {FIXED: 1.0},
     "docker-steps": {FIXED: 30.0},
-    "layers": {FIXED: 0.3, "packages": 0.01, "bytes": 1e-7},
-    "load": {FIXED: 0.5, "bytes": 2e-8},
-    "pull": {FIXED: 1.0, "bytes": 4e-8},
-    "push": {FIXED: 0.5, "bytes": 4e-8},
+    "layers": {FIXED: 0.2, "layers": 0.02, "bytes": 1e-7, "files": 5e-5, "sources": 5e-4, "unseen": 1e-7}
+    | {"index": 5e-8},
+    "load": {FIXED: 0.3, "layers": 0.03, "bytes": 4e-8, "registry": 4e-8},
+    "pull": {FIXED: 1.0, "layers": 0.05, "bytes": 4e-8},
+    "push": {FIXED: 0.3, "layers": 0.02, "bytes": 2e-8},
     TOTAL: {FIXED: 0.05, "steps": 1.0},
 }
 """Step to its amounts of work, each with its seconds for one unit: bytes, files, packages. ``unseen`` are the bytes of

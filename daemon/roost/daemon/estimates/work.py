@@ -12,7 +12,7 @@ from roost.daemon.estimates.model import StepWork
 from roost.daemon.estimates.priors import DOWNLOADS
 from roost.model.caches import CachedFile
 from roost.model.definition import Base, Definition
-from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel, sum_sizes
+from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel
 from roost.store.index.cache_keys import conda_key, wheel_key
 
 _BYTES_PER_FILE = 12_000
@@ -30,6 +30,21 @@ class LockWork(msgspec.Struct, frozen=True, kw_only=True):
     files: int
     """Files of the packages that were unpacked here before."""
     packages: int
+
+
+class MissingLayers(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done for the layers of an image."""
+
+    layers: int = 0
+    """How many have to be written."""
+    packages: frozenset[tuple[str, str]] = frozenset()
+    """Kinds (``conda``, ``wheel``) and names of the packages in them."""
+    loaded: int = 0
+    """How many the engine lacks."""
+    loaded_bytes: int = 0
+    """Of these: of a base's layers packed, of others those of their packages."""
+    registry_bytes: int = 0
+    """Of layers of the base that are fetched for that."""
 
 
 class _Contents(msgspec.Struct, frozen=True):
@@ -123,20 +138,41 @@ def base_work(base: Base | None, has_steps: bool) -> tuple[StepWork, ...]:
     return tuple(steps)
 
 
-def image_work(lock: Lock, found: LockWork | None) -> tuple[StepWork, ...]:
-    """Return the work of writing the layers of ``lock`` and loading them. ``found``: that of its prefix; ``None`` if no
-    packages are added to the base."""
-    if found is None:
-        return (StepWork(step="load"),)
-    filled = [step for step in found.steps if step.step in ("link", "pip")]
-    size = sum_sizes(lock)
-    layers = StepWork(step="layers", amounts={"packages": found.packages, "bytes": size})
-    return (*filled, layers, StepWork(step="load", amounts={"bytes": size}))
+def image_work(lock: Lock, cached: Iterable[CachedFile], missing: MissingLayers) -> LockWork:
+    """Return the work of writing the layers of ``lock`` and loading the image. ``cached``: as for ``prefix_work``.
+
+    Packages of conda can only be linked together, and nothing is linked if all layers are written already.
+    """
+    found = prefix_work(lock, cached := list(cached))
+    contents = _read_contents(lock, cached)
+    link = [step for step in found.steps if step.step == "link" and missing.layers]
+    wheels = [each for each in lock.wheels if ("wheel", each.name) in missing.packages]
+    fetched = [each for each in wheels if _needs_download(each, contents)]
+    sizes = [(_conda_key(each), each.size) for each in lock.conda if ("conda", each.name) in missing.packages]
+    sizes += [(_wheel_key(each), each.size) for each in wheels]
+    sources = [known.sources or 0 for key, _ in sizes if (known := contents.unpacked.get(key)) is not None]
+    files, unseen = _count_files(sizes, contents)
+    amounts = {"layers": missing.layers, "bytes": sum(size for _, size in sizes), "files": files}
+    amounts |= {"sources": sum(sources), "unseen": unseen, "index": _sum(fetched)}
+    layers = [StepWork(step="layers", amounts=amounts)] if missing.layers else []
+    loading = {"layers": missing.loaded, "bytes": missing.loaded_bytes, "registry": missing.registry_bytes}
+    channel = sum(step.amounts.get("channel", 0) for step in link)
+    return LockWork(
+        steps=(*link, *layers, StepWork(step="load", amounts=loading)),
+        download_bytes=round(channel) + _sum(fetched) + missing.registry_bytes,
+        files=files,
+        packages=len(sizes),
+    )
 
 
-def pull_work(size: int | None) -> StepWork:
-    """Return the work of pulling an image of ``size`` bytes from a registry."""
-    return StepWork(step="pull", amounts={"bytes": size or 0})
+def push_work(layers: int, size: int) -> StepWork:
+    """Return the work of pushing ``layers`` of ``size`` bytes that a registry lacks."""
+    return StepWork(step="push", amounts={"layers": layers, "bytes": size})
+
+
+def pull_work(layers: int, size: int) -> StepWork:
+    """Return the work of pulling ``layers`` of ``size`` bytes that the engine lacks."""
+    return StepWork(step="pull", amounts={"layers": layers, "bytes": size})
 
 
 def _digest(text: str) -> str:

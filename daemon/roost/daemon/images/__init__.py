@@ -9,5 +9,5 @@ image), ``unmodified`` (plans for images that are used unmodified).
 May import ``bases``, ``launch``, ``definitions``, ``decision``, ``layers``, ``engines``, ``jobs``, ``credentials``,
 ``oci`` and ``config`` of the daemon, the store, the model and the wire types.
 
-Doors: builds, interpreters, jobs, probe, requests, unmodified.
+Doors: builds, interpreters, jobs, layer_probe, probe, requests, unmodified.
 """

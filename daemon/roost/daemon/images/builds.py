@@ -11,6 +11,7 @@ import secrets
 
 import msgspec
 
+from roost.daemon.background.work import current_work
 from roost.daemon.bases.bases import Bases
 from roost.daemon.bases.errors import PrunedError
 from roost.daemon.bases.naming import definition_tag, engine_reference, image_repository, key_tag
@@ -18,10 +19,11 @@ from roost.daemon.bases.pull import ImagePuller
 from roost.daemon.bases.push import ImagePusher, PushedImage
 from roost.daemon.bases.unmodified import UnmodifiedBases
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.estimates.estimator import gather_prefix_work
-from roost.daemon.estimates.work import image_work, pull_work
+from roost.daemon.estimates.estimator import gather_image_work
+from roost.daemon.estimates.model import StepWork
 from roost.daemon.images.assembly import ImageAssembler
 from roost.daemon.images.interpreters import ImageInterpreters
+from roost.daemon.images.layer_probe import LayerProbe
 from roost.daemon.images.pulls import find_image, record_base
 from roost.daemon.images.requests import INTERPRETER, AssembledImage, ImageRequest, ImageResult, PullRequest
 from roost.daemon.jobs.events import Events
@@ -52,6 +54,7 @@ class ImageBuilds:
         self.bases = bases
         self.unmodified_bases = UnmodifiedBases(store, engines, bases)
         self._assembler = ImageAssembler(store, engines, bases)
+        self._layers = LayerProbe(store, engines, bases)
         self._pusher = ImagePusher(engines, bases.loader)
         self._puller = ImagePuller(engines, bases)
         self._interpreters = ImageInterpreters(engines)
@@ -110,8 +113,7 @@ class ImageBuilds:
             return await self._reuse(image, request)
         async with self._limit.hold(progress):
             await self._space.wait()
-            found = await gather_prefix_work(self._index, request.lock)
-            for step in image_work(request.lock, found if request.adds_packages else None):
+            for step in await self._list_work(request):
                 progress.expect(step.step, step.amounts, step.subject)
             assembled = await self._assembler.find_assembled(image)
             assembled = assembled or await self._assembler.assemble(request, progress)
@@ -124,7 +126,19 @@ class ImageBuilds:
         await progress.record(self._index)
         result = await self._publish(assembled, request, pushed)
         await self._space.report()
-        return result
+        return _with_seconds(result, progress)
+
+    async def _list_work(self, request: ImageRequest) -> list[StepWork]:
+        """Return what there is to do now, for estimates."""
+        top = request.base.top
+        planned = await self._layers.plan_layers(request.lock, top, adds_packages=request.adds_packages)
+        missing = await self._layers.find_missing(planned)
+        work = [*(await gather_image_work(self._index, request.lock, missing)).steps]
+        if request.is_unmodified:  # it is loaded or pulled
+            work.append(await self._layers.find_pull_work(top.layers))
+        if request.push is not None:
+            work.append(await self._layers.find_push_work(planned, request.push))
+        return work
 
     async def _is_in_engine(self, image: ImageRecord) -> bool:
         """Whether the engine has the image under its name; a name that was removed is restored."""
@@ -226,7 +240,7 @@ class ImageBuilds:
         platform = image_platform(request.lock.platform)
         async with self._limit.hold(progress):
             await self._space.wait()
-            work = pull_work(request.location.bytes)
+            work = await self._layers.find_pull_work(request.location.layers)
             progress.expect(work.step, work.amounts)
             await self._puller.pull(record, platform, platform, progress)
             failpoint("image.pulled")
@@ -241,9 +255,19 @@ class ImageBuilds:
         pushed = PushedImage(
             reference=registry.reference, digest=registry.digest, manifest_digest=registry.manifest_digest
         )
-        return ImageResult(
+        result = ImageResult(
             image=image, artifact=artifact, generation=generation, recorded=request.generation, pushed=pushed
         )
+        return _with_seconds(result, progress)
+
+
+def _with_seconds(result: ImageResult, progress: BuildProgress) -> ImageResult:
+    """Add how long the steps took, unless it was in the background, where everything takes longer."""
+    if current_work() is not None:
+        return result
+    return msgspec.structs.replace(
+        result, seconds_worked=progress.seconds_worked, seconds_waited=progress.seconds_waited
+    )
 
 
 def _pruned_error() -> PrunedError:

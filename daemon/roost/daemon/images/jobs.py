@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
+import msgspec
+
 from roost.daemon.bases.errors import BaseLostError, PrunedError
 from roost.daemon.bases.resolve import ResolvedBase
 from roost.daemon.bases.step_sharing import StepRegistry
@@ -82,6 +84,7 @@ class ImageJobs:
             result, reasons = await self._pull_planned(job, location, reporter), list[Reason]()
         else:
             result, reasons = await self._build(job, reporter)
+        reporter.count(result.seconds_worked, result.seconds_waited)
         if result.reused:
             text = f"The image of lock {short_digest(lock_digest)} on this base is ready: nothing to build"
             reasons.append(Reason(code="image-shared", message=text))
@@ -122,7 +125,8 @@ class ImageJobs:
                 await progress.record(self._index)
                 request = await self._create_request(job, base)
                 async with self._invalidation(job, request.generation):
-                    return await self._images.ensure(request, reporter), reasons
+                    result = await self._images.ensure(request, reporter)
+                return _add_seconds(result, progress), reasons
             except _PRUNE_ERRORS as error:
                 if is_retry:
                     raise
@@ -174,6 +178,17 @@ class ImageJobs:
         one."""
         moves_current = isinstance(generation, NewGeneration) and job.facts.generation is not None
         return invalidate_launch_plans(self._launches) if moves_current else nullcontext()
+
+
+def _add_seconds(result: ImageResult, progress: BuildProgress) -> ImageResult:
+    """Add what getting the base took."""
+    if result.seconds_worked is None:
+        return result
+    return msgspec.structs.replace(
+        result,
+        seconds_worked=result.seconds_worked + progress.seconds_worked,
+        seconds_waited=result.seconds_waited + progress.seconds_waited,
+    )
 
 
 def new_generation(resolved: TargetedDefinition, request: Request) -> NewGeneration:

@@ -161,6 +161,7 @@ class ImageProbe:
                 manifest_digest=image.manifest_digest,
                 bytes=image.bytes,
                 key=image.labels.get(LABEL_KEY),
+                layers=image.layers,
             )
         )
 

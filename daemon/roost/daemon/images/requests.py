@@ -150,6 +150,10 @@ class ImageResult(msgspec.Struct, frozen=True, kw_only=True):
     pushed: PushedImage | None = None
     reused: bool = False
     """Whether the image was ready before it was requested."""
+    seconds_worked: float | None = None
+    """Seconds that the steps took; ``None`` if nothing was done, or in the background."""
+    seconds_waited: float = 0.0
+    """Seconds of waiting for other builds."""
 
 
 class AssembledImage(msgspec.Struct, frozen=True, kw_only=True):

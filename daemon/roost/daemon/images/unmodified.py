@@ -26,8 +26,8 @@ from roost.daemon.decision.lock import new_generation_reason
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.estimates.estimator import Estimator, list_estimates
-from roost.daemon.estimates.work import pull_work
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
+from roost.daemon.images.layer_probe import LayerProbe
 from roost.daemon.images.probe import ImageProbe
 from roost.daemon.images.requests import empty_lock, image_key_of
 from roost.daemon.oci.answers import No, Unknown, Yes
@@ -78,6 +78,7 @@ class UnmodifiedImages:
         engines: Engines,
         bases: UnmodifiedBases,
         probe: ImageProbe,
+        layer_probe: LayerProbe,
         interpreters: ImageInterpreters,
     ) -> None:
         self._index = store.index
@@ -85,6 +86,7 @@ class UnmodifiedImages:
         self._engines = engines
         self._bases = bases
         self._probe = probe
+        self._layer_probe = layer_probe
         self._interpreters = interpreters
 
     async def plan(
@@ -124,7 +126,8 @@ class UnmodifiedImages:
             image=await self._locate(resolved, image, generation, base_facts),
         )
         location = preferred_location(facts.image)
-        predicted = await self._estimator.predict([pull_work(location.bytes if location else None)])
+        work = await self._layer_probe.find_pull_work(location.layers if location is not None else ())
+        predicted = await self._estimator.predict([work])
         facts = msgspec.structs.replace(facts, estimates=list_estimates(predicted))
         return plan_unmodified(target, request, facts, image), facts, image
 

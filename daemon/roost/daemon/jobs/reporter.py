@@ -27,6 +27,15 @@ class BuildReporter:
         self.publish = publish
         self.lock_installs = asyncio.Event()
         """Milestone: all packages of the lock are known to install, before the whole result is ready."""
+        self.seconds_worked = 0.0
+        """What the steps took that are done, as far as estimates may learn from it."""
+        self.seconds_waited = 0.0
+        """Of waiting for other builds meanwhile."""
+
+    def count(self, worked: float | None, waited: float) -> None:
+        """Add what some steps took."""
+        self.seconds_worked += worked or 0.0
+        self.seconds_waited += waited
 
 
 class BuildProgress:

@@ -107,6 +107,11 @@ class LayerUnit(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     parts: tuple[LayerPackage, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of its packages' files; the unit on top has none of their content."""
+        return 0 if self.name in (TOP, CLEARING) else sum(part.size for part in self.parts)
+
 
 def layer_packages(lock: Lock) -> list[LayerPackage]:
     """Return the packages of ``lock``."""
@@ -184,12 +189,20 @@ def top_unit(parts: Iterable[LayerPackage]) -> LayerUnit:
     return LayerUnit(name=TOP, parts=_sort_by_name(list(parts)))
 
 
-def count_layers(lock: Lock, *, clear: bool) -> int:
-    """Return how many layers ``lock`` adds to a base, without those of link scripts.
+def list_units(lock: Lock, *, clear: bool) -> list[LayerUnit]:
+    """Return all layers that ``lock`` adds to a base, from the bottom, without those of link scripts.
 
     ``clear`` says that the base has an environment, which must be hidden.
     """
-    return clear + len(arrange_layers(layer_packages(lock))) + 1 if lock.conda else 0
+    if not lock.conda:
+        return []
+    packages = layer_packages(lock)
+    return [*([clearing_unit()] if clear else []), *arrange_layers(packages), top_unit(packages)]
+
+
+def count_layers(lock: Lock, *, clear: bool) -> int:
+    """Return how many layers ``lock`` adds to a base. ``clear``: as for ``list_units``."""
+    return len(list_units(lock, clear=clear))
 
 
 def clearing_unit() -> LayerUnit:
@@ -210,6 +223,12 @@ def layer_key(unit: LayerUnit, python: str, prefix: str = PREFIX_IN_IMAGE) -> st
         "python": python if any(part.python for part in unit.parts) else "",
     }
     return "sha256:" + hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def describe_python(lock: Lock, compiler_version: str | None = None) -> str:
+    """Return ``python`` of ``layer_key``. ``compiler_version``: of the Python that compiles, by default the lock's."""
+    version, site = find_python(lock) or ("", "")
+    return f"{version} {site} {compiler_version or version}"
 
 
 def sort_by_dependency(packages: Sequence[CondaPackage]) -> list[CondaPackage]:

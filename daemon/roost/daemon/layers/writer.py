@@ -29,13 +29,11 @@ from roost.daemon.layers.grouping import (
     Layer,
     LayerContent,
     LayerUnit,
-    arrange_layers,
-    clearing_unit,
+    describe_python,
     find_python,
     layer_key,
-    layer_packages,
+    list_units,
     sort_by_dependency,
-    top_unit,
 )
 from roost.daemon.layers.stage import Stage
 from roost.daemon.layers.tar import LayerEntry, PackedLayer, StoppedError, pack_layer
@@ -205,13 +203,10 @@ class _LayerWriter:
 
     def _plan_layers(self, foreign: Compiler | None) -> list[_LayerPlan]:
         """Return all layers of the lock, from the bottom to the top."""
-        packages = layer_packages(self._lock)
-        version, site = self._python or ("", "")
         # The compiler counts by its version: the same version writes the same bytes on every platform.
-        compiler_version = version if self._is_native() else foreign.version if foreign else "none"
-        python = f"{version} {site} {compiler_version}"
-        clearing = [clearing_unit()] if self._request.clear else []
-        units = [*clearing, *arrange_layers(packages), top_unit(packages)]
+        compiler_version = None if self._is_native() else foreign.version if foreign else "none"
+        python = describe_python(self._lock, compiler_version)
+        units = list_units(self._lock, clear=self._request.clear)
         return [_LayerPlan(unit, layer_key(unit, python)) for unit in units]
 
     # ---------------------------------------------------------------- writing

@@ -22,6 +22,7 @@ from roost.daemon.definitions.resolved import FileLock, ResolvedDefinition, Targ
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.errors import NoInterpreterError
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
+from roost.daemon.images.layer_probe import LayerProbe
 from roost.daemon.images.probe import ImageProbe
 from roost.daemon.images.unmodified import UnmodifiedImage, UnmodifiedImages
 from roost.daemon.jobs.progress import Silent
@@ -105,11 +106,17 @@ class Planner:
         self.shared_locks = SharedLocks(lock_registry)
         self.lock_files = LockFiles(store.index, engines)
         self.bases = Bases(store, engines)
-        self.estimates = PlanEstimates(store.index)
+        layer_probe = LayerProbe(store, engines, self.bases)
+        self.estimates = PlanEstimates(store.index, layer_probe)
         self.image_probe = ImageProbe(store, engines, self.bases, config)
         self._interpreters = ImageInterpreters(engines)
         self._unmodified_images = UnmodifiedImages(
-            store, engines, UnmodifiedBases(store, engines, self.bases), self.image_probe, self._interpreters
+            store,
+            engines,
+            UnmodifiedBases(store, engines, self.bases),
+            self.image_probe,
+            layer_probe,
+            self._interpreters,
         )
 
     @property

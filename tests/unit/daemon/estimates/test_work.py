@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from roost.daemon.estimates.work import layer_work, list_cache_ids, prefix_work
+from roost.daemon.estimates.work import MissingLayers, image_work, layer_work, list_cache_ids, prefix_work
 from roost.model.caches import CachedFile, CacheKind
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, ProjectLayer, Wheel, WheelSource
 
@@ -96,3 +96,26 @@ def test_a_project_layer_downloads_nothing_and_has_a_past_of_its_own() -> None:
     assert alone["project"] == steps["project"] != alone["pip"]
     elsewhere = msgspec.structs.replace(layer, wheels=(WHEEL, msgspec.structs.replace(project, path="/other")))
     assert {step.step: step for step in prefix_work(elsewhere, []).steps}["project"] != steps["project"]
+
+
+def test_an_image_links_and_writes_only_what_has_no_layer_yet() -> None:
+    missing = MissingLayers(
+        layers=2, packages=frozenset({("conda", "pure"), ("wheel", "idna")}), loaded=5, loaded_bytes=900
+    )
+    pure = row("q", "package", "conda:pure-1.0-py_0", 90_000, files=40, sources=30, source_bytes=60_000)
+    work = image_work(LOCK, [pure], missing)
+    assert [step.step for step in work.steps] == ["link", "layers", "load"]
+    link, layers, load = (dict(step.amounts) for step in work.steps)
+    assert link["packages"] == 2  # those of conda can only be linked together
+    assert (layers["layers"], layers["bytes"], layers["index"]) == (2, 200_050, 50)
+    assert (layers["files"], layers["sources"], layers["unseen"]) == (40, 30, 50)
+    assert load == {"layers": 5, "bytes": 900, "registry": 0}
+    assert work.download_bytes == 1000 + 50
+
+
+def test_an_image_whose_layers_are_all_here_is_only_loaded() -> None:
+    work = image_work(LOCK, [], MissingLayers(loaded=3, loaded_bytes=70, registry_bytes=30))
+    assert [(step.step, dict(step.amounts)) for step in work.steps] == [
+        ("load", {"layers": 3, "bytes": 70, "registry": 30})
+    ]
+    assert work.download_bytes == 30

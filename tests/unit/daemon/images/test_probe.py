@@ -14,6 +14,7 @@ from roost.daemon.config.source import ConfigSource
 from roost.daemon.images import probe
 from roost.daemon.images.probe import ImageProbe
 from roost.daemon.oci.answers import Answer, Unknown, Yes
+from roost.model.records import BaseLayer
 from roost.wire.plans import Reason
 
 KEY = "sha256:" + "1" * 64
@@ -25,7 +26,7 @@ async def test_a_registry_that_says_once_which_image_it_has_is_not_asked_again(m
         digest="sha256:c",
         manifest_digest="sha256:m",
         labels={"org.roost.image": KEY},
-        bytes=9,
+        layers=(BaseLayer(diff_id="sha256:d", size=9),),
     )
     answers: list[Answer[Any]] = [Yes(there)]
 
