@@ -46,6 +46,7 @@ class Definition:
         self.digest = digest
         self.source = SourceView(path=path, format="requirements", name=None)
         self.definition = None
+        self.file_lock = None
 
 
 class Around:
