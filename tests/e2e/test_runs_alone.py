@@ -148,7 +148,10 @@ def test_a_stop_ends_builds_streams_and_runs_that_are_made_ready(ready: Roost, p
     build = ready.start("build", "--json")
     preparing = ready.json("run", "--detach", "--", "python", "-c", "pass")["id"]
     follower = ready.start("runs", "logs", "-f", running)
-    events = ready.start("events", "-f")
+    events = ready.start("events", "-f", "--since", "0")
+    for stream in (follower, events):  # one of which nothing has come yet is requested again, from the next daemon
+        assert stream.stdout is not None
+        assert stream.stdout.readline()
     wait_for(lambda: any(path.endswith("/hangs-1.0-py3-none-any.whl") for path in pip_index.asked))
     wait_for(lambda: ready.json("builds", "list")["builds"][0]["state"] in ("solving", "building"))
     began = time.monotonic()
