@@ -7,7 +7,6 @@ import errno
 import logging
 import resource
 import socket
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -20,8 +19,9 @@ _SHARE = 0.6
 """Part of all descriptors that connections may take. The rest is for what is done for them: files, processes, the
 index, registries."""
 _PAUSE = 0.05
-_IDLE_SECONDS = 0.5
-"""Time after which a connection without a request is closed if others wait: its last answer has left by then."""
+_IDLE_LOOKS = 10
+"""Looks, ``_PAUSE`` apart, after which a connection without a request is closed if others wait: its last answer has
+left by then. Not a time: after a stall of this process the requests that came meanwhile are not read yet."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -30,8 +30,8 @@ class ConnectionUse:
 
     def __init__(self) -> None:
         self._busy: set[RequestHandler] = set()
-        self._idle: dict[RequestHandler, float] = {}
-        """When each was first seen idle, by the monotonic clock."""
+        self._idle: dict[RequestHandler, int] = {}
+        """How often each was seen idle, one time after the other."""
 
     @contextmanager
     def use(self, connection: RequestHandler) -> Iterator[None]:
@@ -46,10 +46,9 @@ class ConnectionUse:
     def close_idle(self, connections: Iterable[RequestHandler]) -> None:
         """Close those of ``connections`` that have been idle for a while; clients may not rely on them (RFC 9112, 9.3).
         Called again and again while there are too many."""
-        now = time.monotonic()
-        self._idle = {each: self._idle.get(each, now) for each in connections if each not in self._busy}
-        for connection, since in self._idle.items():
-            if now - since >= _IDLE_SECONDS and connection.transport is not None:
+        self._idle = {each: self._idle.get(each, 0) + 1 for each in connections if each not in self._busy}
+        for connection, looks in self._idle.items():
+            if looks > _IDLE_LOOKS and connection.transport is not None:
                 connection.transport.close()
 
 

@@ -6,12 +6,12 @@ import asyncio
 import errno
 import socket
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from roost.daemon.server import accepting as accepting_module
-from roost.daemon.server.accepting import accept_connections
+from roost.daemon.server.accepting import ConnectionUse, accept_connections
 from roost.daemon.server.sockets import bind_socket
 
 
@@ -100,3 +100,26 @@ async def test_a_long_lack_of_descriptors_is_two_lines_of_log(
         "Connections are accepted again, after 500 attempts",
     ]
     assert len(idle_closed) == 500  # what is only kept for further requests gives way
+
+
+class Connection:
+    """A connection of a server, as far as it is closed."""
+
+    def __init__(self) -> None:
+        self.transport, self.closed = self, 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_connection_is_closed_after_it_was_idle_many_times_and_not_after_a_stall() -> None:
+    use: Any = ConnectionUse()
+    idle, answered = Connection(), Connection()
+    for look in range(11):
+        assert (idle.closed, answered.closed) == (0, 0)
+        if look == 5:
+            with use.use(answered):
+                use.close_idle([idle, answered])
+        else:
+            use.close_idle([idle, answered])
+    assert (idle.closed, answered.closed) == (1, 0)
