@@ -201,7 +201,7 @@ class RoostOf:
 
 def launcher_folder(python):
     """The folder of the launchers that belong to the roost of ``python``."""
-    words = [python, "-c", "import roost.wire.installation as found; print(found.__file__)"]
+    words = [python, "-c", "import roost.wire.installation as found; print(found.__spec__.origin)"]
     return Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()).parents[2] / "bin"
 
 

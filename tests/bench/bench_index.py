@@ -69,7 +69,9 @@ def fill(connection, start, stop):
         )
         connection.execute("INSERT INTO locks VALUES (?, ?, ?, ?, ?)", (number + 1, lock, PLATFORM, body, NOW))
         connection.execute(
-            "INSERT INTO generations VALUES (?, ?, 1, ?, ?, 1, NULL, NULL, NULL)", (definition, PLATFORM, lock, NOW)
+            "INSERT INTO generations (definition_digest, platform, number, lock_digest, created, current)"
+            " VALUES (?, ?, 1, ?, ?, 1)",
+            (definition, PLATFORM, lock, NOW),
         )
         connection.execute(
             "INSERT INTO artifacts (id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created,"
