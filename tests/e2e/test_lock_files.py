@@ -410,3 +410,42 @@ def test_without_an_index_the_lock_is_used_and_that_is_said_once(roost: Roost, o
     assert [each["code"] for each in built["reasons"]].count("lock-unvouched") == 1
     assert other.ok("exec", *LEFT).strip() == "1.0"
     assert "unvouched" not in other.ok("build", "--json")
+
+
+def test_conda_packages_are_locked_for_platforms_and_checked_with_their_channel(
+    own_conda_roost: Roost, other: Roost
+) -> None:
+    roost = own_conda_roost
+    other.config.write_text(roost.config.read_text())
+    for each in (roost, other):
+        each.write("environment.yml", "dependencies: [dated=1]\n")
+    written = roost.json("lock", "--write", "--platform", "osx-arm64")
+    assert [(each["scope"], each["state"]) for each in written["sections"]] == [
+        ("linux-64", "new"),
+        ("osx-arm64", "new"),
+    ]
+    text = (roost.folder / "roost.lock").read_text()
+    assert roost.run("lock", "--check", "--platform", "win-64").returncode == 1
+    kept = roost.json("lock", "--write", "--platform", "win-64")["sections"]
+    assert [each["state"] for each in kept] == ["kept", "kept", "new"]
+    (line,) = {line for line in text.splitlines() if line.startswith('conda {"name":"dated"')}
+    sha256 = msgspec.json.decode(line.partition(" ")[2])["sha256"]
+    other.write("roost.lock", text.replace(sha256, "0" * 64))
+    assert failure(other, 3, "build")["code"] == "lock-file-invalid"
+    only = text[: text.index("[osx-arm64]")] + "end\n"
+    other.write("roost.lock", only)
+    assert other.json("build", "--locked")["build"]["lock_digest"] == written["sections"][0]["lock_digest"]
+    # Another content of the file: the versions stay, the other platforms are dropped by name.
+    roost.write("environment.yml", "dependencies: [dated, post-linked]\n")
+    said = roost.ok("lock", "--write")
+    assert "osx-arm64  dropped" in said
+    assert '"name":"dated","version":"1.0"' in (roost.folder / "roost.lock").read_text()
+    for options, status in (
+        (("--write", "--check"), 2),
+        (("--write", "-o", "x.yml"), 2),
+        (("--rebuild",), 2),
+        (("--platform", "linux-64", "--platform", "win-64"), 2),
+        (("--write", "--with", "activated"), 2),
+        (("--write", "--platform", "nowhere-1"), 3),
+    ):
+        assert roost.run("lock", *options).returncode == status, options

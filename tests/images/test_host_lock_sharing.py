@@ -244,3 +244,39 @@ def test_another_machine_s_lock_comes_before_what_was_here(machine: Machine, pip
     taken = second.json("build")["build"]
     assert taken["lock_digest"] == solved["lock_digest"]
     assert [each["text"] for each in taken["changes"]] == ["~ greet 1.0 -> 2.0", "+ more 1.0"]
+
+
+def test_a_lock_file_comes_before_the_registry_and_travels_to_pythons_that_fit(
+    machine: Machine, pip_index: PipIndex
+) -> None:
+    older, newer = need_pythons(2)
+    first = machine(older)
+    shared = first.json("build")["build"]["lock_digest"]
+    pip_index.wheel("greet", "2.0", "leaf")
+    (section,) = first.json("lock", "--write", "--rebuild")["sections"]
+    text = (first.folder / "roost.lock").read_text()
+    assert section["lock_digest"] != shared
+
+    second = machine(older, newer)
+    second.write("roost.lock", text)
+    plan = second.json("plan")
+    assert plan["lock_digest"] == section["lock_digest"]
+    assert codes(plan["plans"][0]["reasons"])[0] == "lock-file"
+    built = second.json("build", "--locked")["build"]
+    assert (built["lock_digest"], built["generation"]) == (section["lock_digest"], 1)
+    assert not {"lock-pushed", "lock-elsewhere", "lock-shared-registry"} & set(codes(built["reasons"]))
+    assert second.ok("exec", "--", "python", "-c", VALUE).split() == ["2.0", older.version]
+    (second.folder / "roost.lock").unlink()
+    assert second.json("plan")["lock_digest"] == shared, "without the file, what everybody has"
+    assert second.ok("exec", "--", "python", "-c", VALUE).split()[0] == "1.0"
+    second.write("roost.lock", text)
+    assert second.ok("exec", "--", "python", "-c", VALUE).split()[0] == "2.0"
+
+    third = machine(newer)
+    third.write("roost.lock", text)
+    reasons = {each["code"]: each["message"] for each in third.json("plan", "--solve")["plans"][0]["reasons"]}
+    assert f"cpython {older.minor}" in reasons["lock-unfit"]
+    assert str(third.folder / "roost.lock") in reasons["lock-unfit"]
+    refused = third.failed(1, "build", "--locked")
+    assert refused.get("error", refused)["code"] == "lock-stale"
+    assert third.json("lock", "--check")["fits"], "the file fits its definition"

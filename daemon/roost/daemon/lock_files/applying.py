@@ -16,7 +16,7 @@ from roost.daemon.definitions.resolved import FileLock, FormerLock, ResolvedDefi
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.lock_files.choice import CHOICES, PLATFORM_MISSING, LockChoice, choose_lock
 from roost.daemon.lock_files.reading import LockFileMissingError, LockFileReader
-from roost.daemon.lock_files.vouching import LockFileVoucher
+from roost.daemon.lock_files.vouching import UNFIT, LockFileVoucher
 from roost.model.canonical.form import list_choice_rules
 from roost.model.errors import CodedError, InvalidRequestError, Location
 from roost.model.locks.lock import digest_lock
@@ -120,10 +120,14 @@ def _check_locked(resolved: ResolvedDefinition, selector: EnvironmentSelector, r
 
 
 def _locked_error(reason: Reason, path: str) -> LockFileStaleError:
-    option = "" if reason.code != PLATFORM_MISSING else ", with the platforms that it is to have"
+    hints = {
+        PLATFORM_MISSING: "Run `roost lock --write` for the platforms that it is to have.",
+        UNFIT: "Install a Python that fits, or leave out --locked.",
+        CHOICES: "Leave out --locked, or the options that it was not written with.",
+    }
     return LockFileStaleError(
         f"--locked: {reason.message.partition(': its versions')[0].partition(': only its')[0]}",
-        hint=f"Run `roost lock --write`{option}, and look at the difference.",
+        hint=hints.get(reason.code, "Run `roost lock --write`, and look at the difference."),
         location=Location(path=path),
         fields={"reason": reason.code},
     )
