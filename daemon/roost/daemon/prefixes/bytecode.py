@@ -166,34 +166,42 @@ def link_parts(site: str, parts: Sequence[PackageSources], store: str, tag: str)
     """Link stored byte-code into a prefix that is being filled; return what must be compiled. Blocks."""
     missing = []
     for part in parts:
-        stored = os.path.join(store, f"{part.key}-{tag}")
-        names = {source: pyc_path(source, tag) for source in part.sources}
-        present = {source for source, name in names.items() if os.path.lexists(os.path.join(site, name))}
-        choice = choose_part(site, part, stored, tag, present)
-        created: set[str] = set()
-        for name in (pyc_path(source, tag) for source in choice.linked):
-            folder = os.path.join(site, os.path.dirname(name))
-            if folder not in created:
-                os.makedirs(folder, exist_ok=True)
-                created.add(folder)
-            link_or_copy(os.path.join(stored, name), os.path.join(site, name))
+        stored = f"{store}/{part.key}-{tag}"
+        names = name_bytecode(part.sources, tag)
+        shipped = {folder: _list_names(f"{site}/{folder}") for folder in set(map(os.path.dirname, names.values()))}
+        present = {source for source, name in names.items() if os.path.basename(name) in shipped[os.path.dirname(name)]}
+        choice = choose_part(site, names, stored, present)
+        for folder in {os.path.dirname(names[source]) for source in choice.linked}:
+            os.makedirs(f"{site}/{folder}", exist_ok=True)
+        for source in choice.linked:
+            link_or_copy(f"{stored}/{names[source]}", f"{site}/{names[source]}")
         if choice.compiled:
             missing.append(PackageSources(part.key, choice.compiled))
     return missing
 
 
-def choose_part(site: str, part: PackageSources, stored: str, tag: str, present: Set[str]) -> SourceChoice:
+def name_bytecode(sources: Iterable[str], tag: str) -> dict[str, str]:
+    """Return the path of the byte-code of each of ``sources``, for a Python of ``tag``, below the same folder."""
+    return {source: pyc_path(source, tag) for source in sources}
+
+
+def _list_names(folder: str) -> Set[str]:
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return frozenset()
+
+
+def choose_part(site: str, names: Mapping[str, str], stored: str, present: Set[str]) -> SourceChoice:
     """Return what is to be done for one package, whose byte-code is stored in the folder ``stored``. Blocks.
 
-    ``present``: the sources that have byte-code.
+    ``names``: source to byte-code (``name_bytecode``); ``present``: the sources that have it.
     """
-    names = {source: pyc_path(source, tag) for source in part.sources}
     sources: dict[str, bytes] = {}
-    for source in part.sources:
-        if source not in present:
-            with contextlib.suppress(FileNotFoundError):  # deleted by hand
-                sources[source] = read_source_stamp(os.path.join(site, source))
-    kept = {source: read_stamp(os.path.join(stored, names[source])) for source in sources}
+    for source in names.keys() - present:
+        with contextlib.suppress(FileNotFoundError):  # deleted by hand
+            sources[source] = read_source_stamp(f"{site}/{source}")
+    kept = {source: read_stamp(f"{stored}/{names[source]}") for source in sources}
     return choose_sources(sources, present, kept, load_skipped(stored))
 
 

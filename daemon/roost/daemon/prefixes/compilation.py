@@ -29,6 +29,7 @@ from roost.daemon.prefixes.bytecode import (
     choose_part,
     list_sources,
     load_skipped,
+    name_bytecode,
     pyc_path,
     python_tag,
     read_source_stamp,
@@ -160,9 +161,10 @@ def _link_stored(task: BytecodeTask, tag: str) -> tuple[str, list[PackageSources
             stored = os.path.join(task.store, f"{part.key}-{tag}")
             # What Python has compiled meanwhile stays, and is compiled for the store all the same: it is what is used.
             below = os.path.relpath(site, task.prefix)
-            present = {each for each in part.sources if f"{below}/{pyc_path(each, tag)}" in task.digests}
-            choice = choose_part(site, part, stored, tag, present)
-            for name in (pyc_path(source, tag) for source in choice.linked):
+            names = name_bytecode(part.sources, tag)
+            present = {source for source, name in names.items() if f"{below}/{name}" in task.digests}
+            choice = choose_part(site, names, stored, present)
+            for name in (names[source] for source in choice.linked):
                 _link_complete(os.path.join(stored, name), os.path.join(site, name), task.store)
             if choice.compiled:
                 missing.append(PackageSources(part.key, choice.compiled))

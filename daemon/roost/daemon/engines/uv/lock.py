@@ -189,6 +189,8 @@ class PipLockSession:
         uv would build an editable folder without static metadata even if it is told to build nothing.
         """
         for item in flatten_items(items):
+            if item.path is None and item.kind != "editable":
+                continue
             await asyncio.to_thread(check_exists, item)
             if item.kind == "wheel" and item.path:
                 stored = await asyncio.to_thread(self._add_given, item)

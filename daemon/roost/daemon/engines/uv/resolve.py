@@ -19,7 +19,7 @@ import asyncio
 import os
 import re
 import zipfile
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Awaitable, Mapping, Sequence, Set
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
@@ -128,7 +128,16 @@ class Resolver:
             ConflictError, PipUnsatisfiableError, and the other errors of the translation.
             WheelDigestMismatchError, WheelBuildError, and the other errors of checking and building sources.
         """
-        await self._check_index_access()
+        access = asyncio.create_task(self._check_index_access())  # while uv chooses: nothing is used before both ended
+        try:
+            return await self._choose(sources, build_requirements, access)
+        finally:
+            access.cancel()
+            await asyncio.gather(access, return_exceptions=True)
+
+    async def _choose(
+        self, sources: CheckedSources, build_requirements: BuildRequirements, access: Awaitable[None]
+    ) -> list[PylockPackage]:
         self._admit_requested()
         while True:
             arguments = await asyncio.to_thread(self._write_inputs)
@@ -141,6 +150,7 @@ class Resolver:
                 on_line=self._log_line,
                 config=os.path.join(self._folder, "uv.toml"),
             )
+            await access
             if outcome.status != 0:
                 if not await build_requirements.add_needed(outcome.stderr):
                     await self._admit_builds(sources, outcome.stderr, outcome.status)
