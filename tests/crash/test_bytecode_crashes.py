@@ -6,16 +6,14 @@ import asyncio
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.bytecode_prefix import MODULES, bytecode_of, make_prefix
+from tests.support.bytecode_prefix import MODULES, bytecode_of, list_due, make_prefix, wait_until_complete
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost, new_roost
 
@@ -59,24 +57,12 @@ def roost() -> Iterator[Roost]:
     index.close()
 
 
-def due(roost: Roost) -> list[str]:
-    with closing(sqlite3.connect(f"file:{roost.root}/index.db?mode=ro", uri=True)) as index:
-        return [row[0] for row in index.execute("SELECT path FROM artifacts WHERE bytecode_due = 1")]
-
-
-def wait_until_nothing_is_due(roost: Roost) -> None:
-    deadline = time.monotonic() + 60
-    while due(roost):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_the_command_starts_first_and_the_next_daemon_goes_on(roost: Roost) -> None:
     roost.write("requirements.txt", "one\ntwo\n")
     roost.variables["ROOST_FAILPOINT"] = "bytecode.complete"
     built = roost.json("build")["build"]
     prefix = built["artifacts"][0]["path"]
-    assert due(roost) == [prefix]
+    assert list_due(roost.root) == [prefix]
     deadline = time.monotonic() + 60
     while roost.daemon_pid() is not None:  # killed after everything was linked
         assert time.monotonic() < deadline
@@ -86,7 +72,7 @@ def test_the_command_starts_first_and_the_next_daemon_goes_on(roost: Roost) -> N
     for path in Path(prefix).rglob("site-packages/__pycache__/one.*.pyc"):
         path.unlink()
     roost.ok("daemon", "start")
-    wait_until_nothing_is_due(roost)
+    wait_until_complete(roost.root)
     assert len(list(Path(prefix).rglob("site-packages/__pycache__/*.pyc"))) == 2
     answer = roost.json("cache", "verify")
     assert (answer["findings"], answer["rewritten"]) == ([], 0)
@@ -101,5 +87,5 @@ def test_the_command_starts_first_and_the_next_daemon_goes_on(roost: Roost) -> N
     found = roost.run("cache", "verify", "--json")
     assert (found.returncode, json.loads(found.stdout)["findings"][0]["files"]) == (1, [str(late)])
     assert roost.json("cache", "verify", "--repair")["findings"][0]["replaced_by"]
-    wait_until_nothing_is_due(roost)
+    wait_until_complete(roost.root)
     assert roost.ok("exec", "--", "python", "-c", check) == "True 1.0\n"

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.support.bytecode_prefix import wait_until_complete
 from tests.support.conda_tools import close_workers, lock_of, open_workers, solve, wait_until
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
@@ -60,6 +61,7 @@ def test_an_environment_comes_back_from_its_lock_when_everything_was_removed(
     pip_index.wheel("greet", "1.0")
     roost.write("environment.yml", BOTH)
     first = roost.ok("exec", "--", "python", "-c", SHOW).split()
+    wait_until_complete(roost.root)
     before, lock, files = cached(roost), roost.json("plan")["lock_digest"], files_of(first[2])
     assert all(before.values()), before
 
@@ -75,6 +77,7 @@ def test_an_environment_comes_back_from_its_lock_when_everything_was_removed(
     assert again[2] != first[2]
     assert roost.json("plan")["lock_digest"] == lock
     assert files_of(again[2]) == files
+    wait_until_complete(roost.root)
     after = cached(roost)
     for name in SHELVES[:2]:
         assert set(after[name]) <= set(before[name])

@@ -9,7 +9,10 @@ import asyncio
 import hashlib
 import marshal
 import os
+import sqlite3
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 from roost.daemon.prefixes.compilation import BytecodeTask, complete_bytecode
@@ -74,6 +77,20 @@ def bytecode_of(prefix: str) -> dict[str, int]:
         marshal.loads(path.read_bytes()[16:])
         found[path.name.partition(".")[0]] = path.stat().st_nlink
     return found
+
+
+def list_due(root: Path) -> list[str]:
+    """Paths of the prefixes of ``root`` whose byte-code is still to be completed."""
+    with closing(sqlite3.connect(f"file:{root}/index.db?mode=ro", uri=True)) as index:
+        return [row[0] for row in index.execute("SELECT path FROM artifacts WHERE bytecode_due = 1")]
+
+
+def wait_until_complete(root: Path) -> None:
+    """Wait until all prefixes of ``root`` have their byte-code."""
+    deadline = time.monotonic() + 60
+    while list_due(root):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":

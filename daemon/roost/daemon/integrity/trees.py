@@ -116,21 +116,23 @@ def find_differences(
         if digest != manifest.files[path][1]
     ]
     suspects = [*different, *by_name.rewritten]
-    suspects += _find_changed_bytecode(prefix, [path for path in found if path not in manifest.files], late or {})
+    late = late or {}
+    more = [path for path in found if path not in manifest.files and is_bytecode(path)]
+    stored = [path for path in more if path in late and _is_same(os.path.join(prefix, path), late[path].path)]
+    suspects += _find_changed(prefix, stored, late)
     rewritten = {path for path in suspects if is_bytecode(path) and not _is_linked(os.path.join(prefix, path))}
     return msgspec.structs.replace(
         by_name,
         changed=tuple(sorted({*by_name.changed, *suspects} - rewritten)),
         rewritten=tuple(sorted(rewritten)),
+        unknown=tuple(sorted(set(more) - set(stored))),
     )
 
 
-def _find_changed_bytecode(prefix: str, paths: Sequence[str], late: Mapping[str, KeptBytecode]) -> list[str]:
-    """Return those of ``paths`` that are stored byte-code with another content than it had when it was compiled. A file
-    that Python wrote in its place is another one."""
-    linked = [path for path in paths if path in late and _is_same(os.path.join(prefix, path), late[path].path)]
-    digests = _digest_files(prefix, linked)
-    return [path for path, digest in zip(linked, digests, strict=True) if digest != late[path].digest]
+def _find_changed(prefix: str, stored: Sequence[str], late: Mapping[str, KeptBytecode]) -> list[str]:
+    """Return those of ``stored``, stored byte-code, that have another content than they had when they were compiled."""
+    digests = _digest_files(prefix, stored)
+    return [path for path, digest in zip(stored, digests, strict=True) if digest != late[path].digest]
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -42,6 +42,8 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     """What makes it another prefix; sorted by path."""
     rewritten: tuple[str, ...] = ()
     """Absolute paths of byte-code that Python replaced, which is no alteration."""
+    unknown: tuple[str, ...] = ()
+    """Absolute paths of byte-code that nothing is known of: Python has written it."""
 
     @property
     def summary(self) -> str:
@@ -81,6 +83,7 @@ def inspect_prefix(artifact: Artifact, lock: Lock) -> Inspection:
     return Inspection(
         changes=tuple(sorted(changes, key=lambda each: each.path)),
         rewritten=tuple(os.path.join(prefix, name) for name in found.rewritten),
+        unknown=tuple(os.path.join(prefix, name) for name in found.unknown),
     )
 
 

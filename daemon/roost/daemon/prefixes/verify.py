@@ -89,7 +89,8 @@ async def verify_ready_prefixes(
             await adoption.complete(each.artifact, each.lock)
     rewritten = [path for each in checked for path in each.found.rewritten]
     if repair:
-        await asyncio.to_thread(_delete_files, rewritten)
+        unknown = [path for each in checked for path in each.found.unknown]  # Python writes what is missing again
+        await asyncio.to_thread(_delete_files, [*rewritten, *unknown])
     return Verification(
         prefixes=len(checked),
         findings=findings,
