@@ -121,7 +121,7 @@ def test_the_status_is_a_shells_and_is_recorded_at_once(
 
 
 def test_the_command_gets_the_same_from_both(roost: Installed) -> None:
-    show = "cat /proc/self/environ; grep Sig /proc/self/status; ls -l /proc/self/fd | wc -l; cat"
+    show = "cat /proc/self/environ; grep 'Sig[BIC]' /proc/self/status; ls -l /proc/self/fd | wc -l; cat"
     outputs = {}
     for name, path in PATHS.items():
         options = ("--experiment", "e", "--var", "COLOUR=a=b", "--var", "EMPTY=")
@@ -325,6 +325,30 @@ def test_an_end_is_seen_before_its_report_arrives(roost: Installed, path: tuple[
         assert client.communicate("\n", timeout=60) == ("", None)
         assert client.returncode == 0
     assert latest(roost) == run
+
+
+REPORTS = """
+from roost.client.launch import hot, supervise
+send, init = hot.send, supervise.Supervisor.__init__
+def sent(method, target, body, **options):
+    print(method, body.partition(",")[0], flush=True)
+    return send(method, target, body, **options)
+def unwatched(self, folder, spec):
+    init(self, folder, {{**spec, "watched": spec["watched"] and {watched}}})
+hot.send, supervise.Supervisor.__init__ = sent, unwatched
+"""
+
+
+@pytest.mark.parametrize(("watched", "reports"), [(True, []), (False, ["running", "failed"])])
+def test_only_a_client_that_is_not_watched_reports(
+    roost: Installed, path: tuple[str, ...], watched: bool, reports: list[str]
+) -> None:
+    with patched(roost, REPORTS.format(watched=watched), *path, "--", "sh", "-c", "exit 6") as client:
+        shown = client.communicate(timeout=60)[0].splitlines()
+    assert [line for line in shown if line.startswith("PATCH")] == [f'PATCH {{"state":"{each}"' for each in reports]
+    run = latest(roost)
+    assert (run["state"], run["exit_status"]) == ("failed", 6)
+    assert "" < run["started"] <= run["ended"]
 
 
 def test_nobody_waits_for_a_daemon_that_is_suspended_at_the_end(roost: Installed, path: tuple[str, ...]) -> None:
