@@ -16,11 +16,13 @@ from tests.support.roost_process import Roost
 @pytest.fixture
 def project(roost: Roost, pip_index: PipIndex) -> Project:
     pip_index.wheel("leaf", "1.0")
-    return Project(roost.folder / 'it\'s a "möve"', "leaf")
+    return Project(roost.folder / "project", "leaf")
 
 
-def test_a_project_runs_by_its_scripts_and_is_built_once(roost: Roost, project: Project) -> None:
-    cwd = project.folder
+def test_a_project_runs_by_its_scripts_and_is_built_once(roost: Roost, pip_index: PipIndex) -> None:
+    pip_index.wheel("leaf", "1.0")
+    cwd = roost.folder / 'it\'s a "möve"'
+    project = Project(cwd, "leaf")
     planned = roost.json("plan", "--solve", cwd=cwd)
     assert [each["code"] for each in planned["plans"][0]["reasons"]][-1] == "project-missing"
     assert "project" in [each["kind"] for each in planned["plans"][0]["steps"]]
@@ -67,7 +69,7 @@ def test_a_backend_that_fails_says_so_and_the_dependencies_run(roost: Roost, pro
     cwd = project.folder
     project.break_backend('raise RuntimeError("no such compiler")')
     error = roost.failed(4, "build", cwd=cwd)
-    assert error["code"] == "project-build-failed"
+    assert (error["code"], error["fields"]["folder"]) == ("project-build-failed", str(cwd))
     assert "no such compiler" in error["message"]
     assert "--no-project" in error["hint"]
     assert error["location"]["line"] == 7

@@ -23,6 +23,7 @@ from roost.daemon.locks.missing_packages import explain_missing_package
 from roost.daemon.prefixes.bytecode_digests import drop_damaged
 from roost.daemon.prefixes.fill import fill_prefix
 from roost.daemon.prefixes.seal import renew_stamps
+from roost.daemon.projects.errors import PROJECT_ERRORS
 from roost.daemon.projects.install import ProjectBuild
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock, digest_lock
@@ -148,7 +149,8 @@ class PrefixBuilds:
                     self._engines, lock, prefix, progress, credentials, request.project_build
                 )
             except CodedError as error:
-                if request.generation is not None:  # solved just now: the index is wrong, the lock is not too old
+                # Solved just now: the index is wrong, the lock is not too old. A project is no package of the lock.
+                if request.generation is not None or isinstance(error, PROJECT_ERRORS):
                     raise
                 raise explain_missing_package(error, request.lock) from error
             modified.update(names)

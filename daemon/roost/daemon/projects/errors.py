@@ -27,6 +27,9 @@ class ProjectChangedError(BuildError):
     retryable: ClassVar[bool] = True
 
 
+PROJECT_ERRORS = (ProjectBuildError, ProjectChangedError)
+
+
 def explain_project_failure(error: CodedError, project: Wheel) -> CodedError:
     """Return the error for ``error``, which installing ``project`` ended with. What is not about the project (a full
     disk, a cancellation, code that background work may not run) stays as it is. Blocks for one access(2)."""
