@@ -26,6 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,14 @@ IN_MEMORY = 'mount -t tmpfs -o mode=1777,size=80% tmpfs /tmp && exec "$@"'
 FAILURES = "ROOST_TEST_FAILURES"
 """Names a file to which a run of pytest adds the ids of tests that failed (``tests.conftest``)."""
 MOST_SECOND_GOES = 5
+EACH = str(os.cpu_count() or 1)
+"""A worker for each processor."""
 PROGRAMS = ("docker-registry", "dockerd", "debootstrap", "skopeo", "ip")
 
 
 @dataclass(frozen=True)
 class Tier:
-    """Commands that are run one after the other, and how many seconds they should take on two cores.
+    """Commands that are run at the same time, and how many seconds they should take on two cores.
 
     ``checks`` run beside them, one after the other: most of them use one processor only, and wait for the disk at
     first. What they print is shown at the end.
@@ -73,14 +76,15 @@ def tiers(more: Sequence[str]) -> dict[str, Tier]:
     )
     core = [pytest("tests/api", "tests/crash", "tests/e2e", *more)]
     if other := as_other_account(
-        pytest("-p", "no:cacheprovider", "-m", "unprivileged", "tests/unit", "tests/api", "tests/e2e")
+        # Beside the others, one for each processor: it takes what these leave while they wait.
+        pytest("-p", "no:cacheprovider", "-m", "unprivileged", "tests/unit", "tests/api", "tests/e2e", workers=EACH)
     ):
         core.append(other)
     return {
         # These hardly wait for anything, and each worker imports all of them at first: one for each processor.
         "quick": Tier(
             90,
-            (pytest("tests/unit", "tests/property", "tests/golden", *more, workers=str(os.cpu_count() or 1)),),
+            (pytest("tests/unit", "tests/property", "tests/golden", *more, workers=EACH),),
             checks,
         ),
         "core": Tier(360, tuple(core)),
@@ -134,11 +138,13 @@ def run_tier(name: str, tier: Tier) -> tuple[int, float, list[str]]:
 
 
 def run_commands(name: str, commands: Sequence[Sequence[str]], unsteady: list[str]) -> int:
-    """Run ``commands``, add the tests that failed at first and passed then to ``unsteady``, and return the first status
-    that is not 0."""
+    """Run ``commands`` at the same time, the tests of which few failed once more, and return the first status that is
+    not 0. ``unsteady`` gets the tests that passed only then. What others than the first print is shown at their end."""
+    with ThreadPoolExecutor() as pool:
+        others = [pool.submit(run_command, name, command, is_shown_late=True) for command in commands[1:]]
+        ended = [run_command(name, commands[0]), *(other.result() for other in others)]
     status = 0
-    for command in commands:
-        done, failures = run_command(name, command)
+    for command, (done, failures) in zip(commands, ended, strict=True):
         if done == FAILED and 0 < len(failures) <= MOST_SECOND_GOES:
             done, failures_again = run_command(f"{name}, second go", again(command, failures))
             unsteady += failures if done == 0 else [test for test in failures if test not in failures_again]
@@ -170,15 +176,19 @@ def beside(name: str, checks: Sequence[Sequence[str]]) -> Iterator[list[int]]:
             statuses.append(abs(done.returncode))
 
 
-def run_command(name: str, command: Sequence[str]) -> tuple[int, list[str]]:
-    """Return the status of ``command``, which is pytest's, and the ids of the tests that failed."""
-    print(
-        f"=== {name}: {' '.join(Path(word).name if word == sys.executable else word for word in command)}", flush=True
-    )
+def run_command(name: str, command: Sequence[str], *, is_shown_late: bool = False) -> tuple[int, list[str]]:
+    """Return the status of ``command``, which is pytest's, and the ids of the tests that failed. What it prints is
+    shown meanwhile, or when it has ended."""
+    words = " ".join(Path(word).name if word == sys.executable else word for word in command)
     with tempfile.NamedTemporaryFile(mode="r", prefix=".failures-", dir=REPOSITORY) as failures:
         os.chmod(failures.name, 0o666)  # another account writes it, too
         environ = {**os.environ, FAILURES: failures.name}
-        done = subprocess.run(in_memory(command), cwd=REPOSITORY, check=False, env=environ)
+        if not is_shown_late:
+            print(f"=== {name}: {words}", flush=True)
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if is_shown_late else {}
+        done = subprocess.run(in_memory(command), cwd=REPOSITORY, check=False, env=environ, **output)
+        if is_shown_late:
+            print(f"=== {name}: {words}", done.stdout, sep="\n", end="", flush=True)
         return done.returncode, list(dict.fromkeys(failures.read().splitlines()))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.pip_index import PipIndex
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, clone, new_roost
 
 CONDA = "channels: [conda-forge]\ndependencies:\n  - python=3.11\n  - numpy=1.26\n  - pip\n  - pip: [greet]\n"
 
@@ -37,17 +38,31 @@ def lock_digest(roost: Roost, file: str) -> str:
     return str(roost.json("plan", "--solve", "-f", file)["lock_digest"])
 
 
+@pytest.fixture(scope="module")
+def plain(channel_url: str, conda_packages: Path) -> Iterator[tuple[Roost, list[str]]]:
+    """A root for all variables, and the digests of the locks without any: a plan stores none."""
+    index, made = PipIndex(), new_roost()
+    try:
+        offer(index)
+        mirrors = f'[conda.mirrors]\n"conda-forge" = ["{channel_url}"]\n'
+        made.config.write_text(f'[pip]\nindex_url = "{index.url}"\n{mirrors}')
+        clone(conda_packages, made.root / "packages")
+        made.write("environment.yml", CONDA)
+        made.write("requirements.txt", "greet>=1\n")
+        yield made, [lock_digest(made, f) for f in ("environment.yml", "requirements.txt")]
+    finally:
+        made.end()
+        index.close()
+
+
 @pytest.mark.parametrize("name", [*NASTY, "all"])
 def test_variables_of_the_client_that_starts_the_daemon_change_nothing(
-    conda_roost: Roost, pip_index: PipIndex, name: str
+    plain: tuple[Roost, list[str]], name: str
 ) -> None:
-    offer(pip_index)
-    conda_roost.write("environment.yml", CONDA)
-    conda_roost.write("requirements.txt", "greet>=1\n")
-    plain = [lock_digest(conda_roost, f) for f in ("environment.yml", "requirements.txt")]
-    conda_roost.ok("daemon", "stop")
-    conda_roost.variables.update(NASTY if name == "all" else {name: NASTY[name]})
-    assert [lock_digest(conda_roost, f) for f in ("environment.yml", "requirements.txt")] == plain
+    roost, digests = plain
+    roost.ok("daemon", "stop")
+    roost.variables = NASTY if name == "all" else {name: NASTY[name]}
+    assert [lock_digest(roost, f) for f in ("environment.yml", "requirements.txt")] == digests
 
 
 def test_files_of_other_tools_change_nothing(conda_roost: Roost, pip_index: PipIndex, tmp_path: Path) -> None:
