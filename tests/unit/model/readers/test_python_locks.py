@@ -203,6 +203,28 @@ def test_extras_and_groups_of_a_lock_can_be_chosen(write, name):
         assert caught.value.code == "choice-unknown"
 
 
+CHOICES = (("one", "1"), ("two", "2"))
+
+
+def test_a_lock_with_conflicts_is_read_with_one_of_them(write):
+    head = 'conflicts = [[{ package = "app", extra = "one" }, { package = "app", extra = "two" }]]\n'
+    extras = "".join(
+        f'{name} = [{{ name = "leaf", version = "{version}" }}]\n' for name, version in (("one", 1), ("two", 2))
+    )
+    own = project('name = "base"', more=f"[package.optional-dependencies]\n{extras}")
+    path = write("uv.lock", uv_lock(own, *(package("leaf", each) for each in "12"), package("base", "1"), head=head))
+
+    def read(*extras):
+        return read_definition(DefinitionSource(path=str(path)), LocalFiles(), Choices(extras=extras))
+
+    assert texts(read("two").definition.pip.requirements)[2:] == ["base==1", "leaf==2"]
+    assert texts(read().definition.pip.requirements)[2:] == ["base==1"]
+    with pytest.raises(InvalidDefinitionError) as caught:
+        read("one", "two")
+    assert caught.value.code == "choices-conflict"
+    assert caught.value.location.line == 4
+
+
 METADATA = """[package.metadata]
 requires-dist = [
     { name = "leaf", specifier = ">=1,<3" },

@@ -8,13 +8,12 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from roost.model.definition import PipItem, Selection
 from roost.model.documents.toml_text import TomlText
-from roost.model.errors import Location
 from roost.model.readers.choices.extras import EXTRAS, ExtraReader
 from roost.model.readers.choices.groups import GROUPS, GroupReader
 from roost.model.readers.choices.lists import check_text_line, read_list, read_text_line
 from roost.model.readers.choices.selection import (
     DEFAULT_GROUP,
-    ChoicesConflictError,
+    check_conflicts,
     find_chosen,
     list_default_groups,
     make_selection,
@@ -108,28 +107,11 @@ class ProjectReader:
     def _check_conflicts(self) -> None:
         """Raise ChoicesConflictError if things are read together that ``conflicts`` says exclude each other.
 
-        As in uv, what a selected group includes counts too.
+        As in uv, what a selected group includes counts too; so does what a chosen extra names.
         """
         own = self._toml.table("project").get("name")
-        sets = self._uv.conflicts
-        for number, members in enumerate(sets if isinstance(sets, list) else []):
-            found = []
-            for member in members if isinstance(members, list) else []:
-                if not isinstance(member, dict) or not _is_own(member.get("package"), own):
-                    continue
-                found += _find_read("extra", member, self._extras.read_names)
-                found += _find_read("group", member, {*self._selected_groups, *self._groups.items})
-            if len(found) > 1:
-                raise self._conflict_error(found, self._toml.locate(*_CONFLICTS, number))
-
-    def _conflict_error(self, found: list[str], location: Location) -> ChoicesConflictError:
-        return ChoicesConflictError(
-            f"{' and '.join(found)} exclude each other by tool.uv.conflicts, and both are read",
-            hint="Choose one of them; `default-groups` in [tool.uv] names the groups that are read without being "
-            "chosen.",
-            location=location,
-            fields={"conflict": found},
-        )
+        groups = {*self._selected_groups, *self._groups.items}
+        check_conflicts(self._uv.conflicts, [own], self._extras.read_names, groups, self._toml, _CONFLICTS)
 
     def require_python(self, stated: str | None) -> str | None:
         """Return ``requires-python`` with what the groups that are read require of Python in addition.
@@ -168,15 +150,3 @@ class ProjectReader:
             message = f"'requires-python' is {value!r}; expected version specifiers such as '>=3.10'"
             raise self._toml.error(message, *_SETTINGS, name, "requires-python") from None
         return "".join(str(value).split())
-
-
-def _is_own(package: object, own: object) -> bool:
-    """Whether a member of ``conflicts`` is about this project, and not about another one of its workspace."""
-    return package is None or (isinstance(own, str) and normalise_name(str(package)) == normalise_name(own))
-
-
-def _find_read(kind: str, member: dict[str, object], names: set[str]) -> list[str]:
-    stated = member.get(kind)
-    if stated is None or normalise_name(str(stated)) not in {normalise_name(name) for name in names}:
-        return []
-    return [f"{kind} {stated!r}"]

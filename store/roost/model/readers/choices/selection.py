@@ -103,6 +103,44 @@ def make_selection(
     return selection if selection != Selection() else None
 
 
+def check_conflicts(
+    sets: object,
+    projects: Iterable[object],
+    extras: Collection[str],
+    groups: Collection[str],
+    toml: TomlText,
+    path: tuple[str, ...],
+) -> None:
+    """Raise ChoicesConflictError if two members of one of ``sets``, the value of ``conflicts`` at ``path``, are read.
+
+    ``projects``: the names that members of these projects have; others are of other projects of a workspace.
+    """
+    own = {normalise_name(name) for name in projects if isinstance(name, str)}
+    read = {"extra": {normalise_name(name) for name in extras}, "group": {normalise_name(name) for name in groups}}
+    for number, members in enumerate(sets if isinstance(sets, list) else []):
+        found = []
+        for member in members if isinstance(members, list) else []:
+            if not isinstance(member, dict) or not _is_of(member.get("package"), own):
+                continue
+            found += [f"{kind} {name!r}" for kind in read if (name := _find_read(member.get(kind), read[kind]))]
+        if len(found) > 1:
+            raise ChoicesConflictError(
+                f"{' and '.join(found)} exclude each other by {'.'.join(path)}, and both are read",
+                hint="Choose one of them; `default-groups` in [tool.uv] names the groups that are read without being "
+                "chosen.",
+                location=toml.locate(*path, number),
+                fields={"conflict": found},
+            )
+
+
+def _is_of(package: object, own: Collection[str]) -> bool:
+    return package is None or normalise_name(str(package)) in own
+
+
+def _find_read(stated: object, read: Collection[str]) -> str | None:
+    return str(stated) if stated is not None and normalise_name(str(stated)) in read else None
+
+
 def check_available(choices: Choices, result: ReadResult) -> None:
     """Raise ChoiceUnavailableError if extras or groups are chosen of a file whose format has none."""
     chosen = [f"--extra {name}" for name in choices.extras] + [f"--group {name}" for name in choices.groups]

@@ -18,7 +18,7 @@ import msgspec
 
 from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
 from roost.model.documents.toml_text import TomlText
-from roost.model.readers.choices.selection import find_chosen, list_default_groups, make_selection
+from roost.model.readers.choices.selection import check_conflicts, find_chosen, list_default_groups, make_selection
 from roost.model.readers.python_locks.lines import (
     REGENERATE,
     format_digests,
@@ -166,6 +166,9 @@ class _UvLock:
         self._groups = {*chosen, *list_default_groups(self._beside or self._toml, stated, list(groups))}
         self._chosen_extras = find_chosen("extra", choices.extras, list(extras), location)
         self.selection = make_selection(self._groups, self._chosen_extras, groups, extras)
+        names = [self._packages[number]["name"] for number in self._projects]
+        sets = self._toml.data.get("conflicts")
+        check_conflicts(sets, names, self._chosen_extras, self._groups, self._toml, ("conflicts",))
 
     def _report_staleness(self) -> None:
         """Report what the ``pyproject.toml`` beside the lock has required since the lock was made."""
