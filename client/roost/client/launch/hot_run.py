@@ -87,7 +87,7 @@ def _supervise(answer: dict[str, Any], words: _RunWords) -> int | None:
         "variables": words.variables,
         "socket": paths.socket_path(),
         "run_id": answer["run"]["id"],
-        "watched": answer["watched"],
+        "watched": answer.get("watched", False),
     }
     supervisor = Supervisor(answer["folder"], specification)
     try:

@@ -130,7 +130,7 @@ class ProcessRuns:
         try:
             descriptor = os.pidfd_open(pid)
         except OSError:
-            self._background.spawn(self._check(run_id))
+            self._background.spawn(self._check_orphan(run_id))
         else:
             self._watch(run_id, descriptor, foreground=foreground)
 
@@ -147,7 +147,7 @@ class ProcessRuns:
 
     def _on_exit(self, run_id: str) -> None:
         self._unwatch(run_id)
-        self._background.spawn(self._check(run_id))
+        self._background.spawn(self._check_orphan(run_id))
 
     def _unwatch(self, run_id: str) -> None:
         descriptor = self._supervisors.pop(run_id, None)

@@ -95,7 +95,7 @@ def _supervise_run(context: Context, answer: Json, variables: Mapping[str, str],
         "variables": variables,
         "socket": context.session.daemon.path,
         "run_id": run["id"],
-        "watched": answer["watched"],
+        "watched": answer.get("watched", False),
     }
     status = Supervisor(answer["folder"], specification).run()
     if context.json:
