@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping
 
 from roost.model.definition import PipItem, ReadResult
@@ -127,7 +128,7 @@ def _refer_to_included(package: RequestedPackage, included: PipItem) -> ItemEdit
     raise EditRefusedError(
         f"{package.name} is listed in a file that this one includes, as {included.text}",
         location=where,
-        hint=f"Change it there: roost add -f {where.path if where else 'FILE'} '{package.text}'",
+        hint=f"Change it there: roost add -f {shlex.quote(where.path if where else '')} {shlex.quote(package.text)}",
     )
 
 

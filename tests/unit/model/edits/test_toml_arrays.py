@@ -153,3 +153,24 @@ def test_tool_roost_is_edited_before_project():
     text = f"{PROJECT}dependencies = []\n[tool.roost.conda]\ndependencies = []\n[tool.x]\n"
     expected = text.replace("conda]\ndependencies = []", 'conda]\ndependencies = [\n    "numpy",\n]')
     assert edit_text(text, "pyproject.toml", "numpy") == expected
+
+
+def test_a_table_of_tool_roost_is_created_beside_the_others():
+    text = f"{PROJECT}[tool.roost.conda]\nchannels = ['c']\n\n[tool.x]\ny = 1\n"
+    table = '\n[tool.roost.pip]\nrequirements = [\n    "six",\n]\n'
+    assert edit_text(text, "pyproject.toml", "pip:six") == text.replace("['c']\n", f"['c']\n{table}")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('["a", {include-group = "u"}]', '["a", "z", {include-group = "u"}]'),
+        ('[\n  {include-group = "u"},\n  "a",\n]', '[\n  {include-group = "u"},\n  "a",\n  "z",\n]'),
+        ('[{include-group = "u"}]', '["z", {include-group = "u"}]'),
+    ],
+)
+def test_a_group_that_includes_another_keeps_it(before, after):
+    text = f'{PROJECT}[dependency-groups]\nu = ["b"]\ndev = {before}\n'
+    found = edit_text(text, "pyproject.toml", "z", group="dev")
+    assert found == f'{PROJECT}[dependency-groups]\nu = ["b"]\ndev = {after}\n'
+    assert edit_text(found, "pyproject.toml", remove="z", group="dev") == text
