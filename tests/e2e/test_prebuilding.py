@@ -172,4 +172,4 @@ async def test_uv_and_the_compiler_run_at_the_lowest_priority(
     started.clear()
     pip_index.wheel("other", "1.0")
     await parts.build("other")
-    assert started == []
+    assert [command for command in started if "compile(" not in " ".join(command)] == []  # byte-code comes later

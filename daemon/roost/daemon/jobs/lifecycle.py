@@ -84,6 +84,11 @@ class Lifecycle:
         return self.held.keys() <= PASSIVE_ACTIVITIES | RESUMED_ACTIVITIES
 
     @property
+    def work(self) -> dict[str, int]:
+        """Activities under way that a stop would interrupt, and how many there are of each."""
+        return {kind: count for kind, count in self.held.items() if kind not in RESUMED_ACTIVITIES}
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether the daemon has nothing to do: no request either, and at most passive activities."""
         return self.held.keys() <= PASSIVE_ACTIVITIES and not self.is_stopping

@@ -70,9 +70,7 @@ async def version(call: Call[None]) -> VersionResponse:
 async def shutdown(call: Call[ShutdownRequest]) -> ShutdownResponse:
     lifecycle = call.app[LIFECYCLE]
     if call.body.if_idle and not lifecycle.is_idle:
-        raise DaemonBusyError(
-            "The daemon is busy.", hint="Wait, or stop it without `if_idle`.", fields=dict(lifecycle.held)
-        )
+        raise DaemonBusyError("The daemon is busy.", hint="Wait, or stop it without `if_idle`.", fields=lifecycle.work)
     lifecycle.stop("requested over the socket")
     return ShutdownResponse(stopping=True, pid=os.getpid())
 

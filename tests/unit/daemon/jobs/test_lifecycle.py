@@ -38,6 +38,17 @@ async def test_what_is_held_keeps_it_and_its_end_starts_the_time_anew() -> None:
     assert time.monotonic() - began >= 0.09
 
 
+async def test_what_the_next_daemon_goes_on_with_keeps_it_and_stops_no_restart() -> None:
+    lifecycle = Lifecycle(0.01)
+    with lifecycle.hold("bytecode"):
+        assert lifecycle.is_idle
+        assert not lifecycle.is_at_rest
+        assert lifecycle.work == {}
+        lifecycle.touch()
+        await asyncio.sleep(0.05)
+        assert not lifecycle.is_stopping
+
+
 async def test_a_request_puts_the_end_off() -> None:
     lifecycle = Lifecycle(0.2)
     lifecycle.touch()
