@@ -177,6 +177,8 @@ def test_what_does_not_fit_is_said_and_only_preferred(roost: Roost) -> None:
     assert (said.stdout.strip(), "lock" in said.stderr.replace("locking", "")) == ("1.0", False)
     roost.ok("lock", "--write", "--rebuild")
     assert roost.ok("exec", "--locked", *LEFT).strip() == "2.0"
+    assert "lock --write --rebuild" in roost.run("build", "--rebuild").stderr, "the file stays what it was"
+    assert "Name that file" in failure(roost, 3, "build", "-f", "roost.lock")["hint"]
     os.unlink(roost.folder / "roost.lock")
     assert failure(roost, 7, "lock", "--check")["code"] == "lock-file-missing"
     assert failure(roost, 7, "build", "--locked")["code"] == "lock-file-missing"
@@ -244,43 +246,27 @@ def test_line_ends_of_windows_are_no_change(roost: Roost, other: Roost) -> None:
 
 
 def test_what_is_no_lock_file_is_named_and_stays(roost: Roost) -> None:
+    """Each kind of content is a case of ``model.lock_files``, each kind of file one of ``lock_files.reading``."""
     roost.write("requirements.txt", "left\n")
     roost.ok("lock", "--write")
     path = roost.folder / "roost.lock"
-    good = path.read_text()
-    cases = {
-        "newer": (good.replace("format 1\n", "format 2\n", 1), "lock-file-newer"),
-        "cut": (good[: len(good) // 2], "lock-file-invalid"),
-        "edited digest": (good.replace('"sha256":"', '"sha256":"0', 1), "lock-file-invalid"),
-        "edited URL": (good.replace("/files/left", "/other/left"), "lock-file-invalid"),
-        "empty": ("", "lock-file-invalid"),
-        "half merged": (good.replace("[linux", "<<<<<<< HEAD\n[linux", 1), "lock-file-conflict"),
-    }
-    for text, code in cases.values():
-        path.write_text(text)
-        for command in (("plan",), ("build", "--locked"), ("lock", "--check"), ("lock", "--write")):
-            body = failure(roost, 3, *command)
-            assert body["code"] == code
-            assert body["location"]["path"] == str(path)
-            assert body["hint"]
-        assert path.read_text() == text
-        assert roost.json("digest")["definition_digest"], "the definition is none of its business"
+    text = path.read_text()
+    commands: list[tuple[str, ...]] = [("plan",), ("build", "--locked"), ("lock", "--check"), ("lock", "--write")]
+    path.write_text(text[: len(text) // 2])
+    for command in commands:
+        error = failure(roost, 3, *command)
+        assert (error["code"], error["location"]["path"]) == ("lock-file-invalid", str(path))
+        assert error["location"]["line"]
+        assert error["hint"]
+    assert path.read_text() == text[: len(text) // 2]
+    assert roost.json("digest")["definition_digest"], "the definition is none of its business"
+    path.write_text(text.replace("format 1\n", "format 2\n", 1))
+    assert failure(roost, 3, "plan")["code"] == "lock-file-newer"
     assert roost.json("lock", "--write", "--rebuild")["is_written"]
     path.unlink()
-    makers = {
-        "folder": lambda: path.mkdir(),
-        "pipe": lambda: os.mkfifo(path),
-        "loop": lambda: path.symlink_to(path),
-        "nothing": lambda: path.symlink_to("nowhere"),
-        "huge": lambda: os.truncate(os.open(path, os.O_RDWR | os.O_CREAT), 1 << 30),
-    }
-    for name, make in makers.items():
-        make()
-        for command in (("plan",), ("lock", "--check"), ("lock", "--write", "--rebuild")):
-            body = failure(roost, 3, *command)
-            assert body["code"] == "lock-file-invalid", name
-            assert body["location"]["path"] == str(path)
-        path.rmdir() if name == "folder" else path.unlink()
+    os.mkfifo(path)
+    for command in (("exec", *LEFT), ("lock", "--write", "--rebuild")):
+        assert failure(roost, 125 if command[0] == "exec" else 3, *command)["code"] == "lock-file-invalid"
 
 
 def resigned(text: str) -> str:

@@ -52,8 +52,13 @@ class LockFiles:
         if selector.locked:
             _check_locked(resolved, selector, request)
         is_new = request.rebuild or request.as_of is not None
-        if place is None or not place.exists or is_pinned(selector) or is_new or not _has_lock(resolved):
+        if place is None or not place.exists or is_pinned(selector) or not _has_lock(resolved):
             return resolved
+        if is_new:
+            text = (
+                f"{place.path} stays as it is, and is used again without this: `roost lock --write --rebuild` renews it"
+            )
+            return _with_warning(resolved, Reason(code="lock-file-kept", message=text))
         file, chosen = await self.reader.read(place), bool(list_chosen(selector))
         choice = choose_lock(file, place.path, resolved.digest, resolved.lock_scope, has_choices=chosen)
         if choice.lock is not None:
@@ -86,13 +91,15 @@ def _with_preferences(resolved: TargetedDefinition, choice: LockChoice) -> Targe
         # uv drops its own lock too if the rules differ by which it chooses one of several versions that fit.
         has_same_rules = list_choice_rules(former.canonical) == list_choice_rules(resolved.canonical)
         former = former if has_same_rules else None
-    warnings = [WarningView(code=reason.code, message=reason.message)] if reason.code != CHOICES else []
-    return msgspec.structs.replace(
-        resolved,
-        former=resolved.former or former,
-        lock_reasons=(reason,),
-        warnings=[*resolved.warnings, *warnings],
-    )
+    resolved = msgspec.structs.replace(resolved, former=resolved.former or former)
+    if reason.code == CHOICES:
+        return msgspec.structs.replace(resolved, lock_reasons=(reason,))
+    return _with_warning(resolved, reason)
+
+
+def _with_warning(resolved: TargetedDefinition, reason: Reason) -> TargetedDefinition:
+    warning = WarningView(code=reason.code, message=reason.message)
+    return msgspec.structs.replace(resolved, lock_reasons=(reason,), warnings=[*resolved.warnings, warning])
 
 
 def _has_lock(resolved: ResolvedDefinition) -> bool:

@@ -38,5 +38,5 @@ def _error(scope: str, why: str) -> LockFileLocalError:
     return LockFileLocalError(
         f"The lock for {scope} is of use on this machine only: {why}",
         hint="Nothing was written. A lock file has packages from channels and indexes, sources with a digest, and "
-        "commits: an editable folder can be installed by `pip install -e` in the run, or named without -e.",
+        "commits. Name an editable folder without -e, or leave it to the project layer of its pyproject.toml.",
     )

@@ -164,7 +164,8 @@ def _lock_format(requested: str | None, output: str | None) -> str:
     if found is None:
         raise usage_error(
             f"-o {output}: the name does not show the format.",
-            "Name it *.yml for conda-lock, pixi.lock or *.txt for explicit, or add --format.",
+            "Name it *.yml for conda-lock, pixi.lock or *.txt for explicit, or add --format. "
+            "roost.lock is written by --write.",
         )
     return found
 

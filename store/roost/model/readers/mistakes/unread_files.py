@@ -24,6 +24,7 @@ _CONDA_LIST_HEADER = re.compile(r"^# \$ (?:conda|mamba|micromamba) create .*--fi
 _SETUP_CALL = re.compile(r"^[ \t]*(?:from|import)[ \t]+(?:setuptools|distutils)\b", re.MULTILINE)
 _SETUP_SECTION = re.compile(r"^\[options\][ \t]*$", re.MULTILINE)
 _SETUP_KEY = re.compile(r"^(?:install_requires|packages|python_requires)[ \t]*=", re.MULTILINE)
+_ROOST_LOCK = re.compile(r"(?:#.*\n)*format [0-9]+\r?\n(?:#.*\n)*definition sha256:")
 _OTHER_SUFFIXES = (".toml", ".py", ".yml", ".yaml", ".lock", ".json")
 
 
@@ -48,6 +49,10 @@ POETRY_LOCK = OtherFile(
     "a lock file of Poetry", "Write a requirements file, and name it: `poetry export -o requirements.txt`."
 )
 PDM_LOCK = OtherFile("a lock file of PDM", "Write a pylock.toml, and name it: `pdm export -f pylock -o pylock.toml`.")
+ROOST_LOCK = OtherFile(
+    "a lock file of roost, which belongs to the environment file beside it",
+    "Name that file, or no file: its lock file is used by itself. `roost lock -o conda-lock.yml` writes one to import.",
+)
 CARGO = OtherFile("a file of Cargo, the package manager of Rust", "Name an environment file for Python.")
 SETUP_CFG = OtherFile("a configuration of setuptools", _SETUP_HINT)
 SETUP_PY = OtherFile("a setup script of setuptools, a program", "Reading runs no code. " + _SETUP_HINT)
@@ -86,6 +91,8 @@ _TOOL_TABLES: dict[tuple[str, ...], OtherFile] = {
 
 def unread_error(other: OtherFile, location: Location) -> FormatUnreadError:
     """Return the error for a file that is recognised and not read."""
+    if other is ROOST_LOCK:
+        return FormatUnreadError(f"This is {other.what}", hint=other.hint, location=location)
     return format_unread_error(other.what, location, other.hint)
 
 
@@ -125,6 +132,8 @@ def find_other_text(path: str, text: str) -> OtherFile | None:
     name = posixpath.basename(path).lower()
     if name == "setup.cfg":
         return SETUP_CFG
+    if _ROOST_LOCK.match(text):
+        return ROOST_LOCK
     if not name.endswith(_OTHER_SUFFIXES) and _SETUP_SECTION.search(text) and _SETUP_KEY.search(text):
         return SETUP_CFG
     if name == "setup.py" or (name.endswith(".py") and _SETUP_CALL.search(text) and "setup(" in text):
