@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.bytecode_prefix import wait_until_complete
 from tests.support.pip_index import PipIndex, sdist_bytes
 from tests.support.roost_process import Roost
 
@@ -146,6 +147,7 @@ def test_outdated_says_what_a_solve_would_change_and_keeps_nothing(train: Roost,
     assert train.run("env", "outdated", "--exit-code").returncode == 0
     pip_index.wheel("toy", "2.0", "extra")
     pip_index.wheel("extra", "1.0")
+    wait_until_complete(train.root)  # byte-code that comes later is part of the prefix's size
     before = train.json("plan"), train.json("env", "show", "train"), prefixes(train)
     done = train.run("env", "outdated", "train", "--json", "--exit-code")
     assert done.returncode == 1
