@@ -78,10 +78,26 @@ class ExtraReader:
                 placed += self._place([item], group, extra)
                 continue
             marker = item.text.partition(" --")[0].partition(" ; ")[2]
-            for name in filter(None, (head[2] or "").split(",")):
+            named = [name for name in (head[2] or "").split(",") if name]
+            if not named:
+                self._report_itself(head[1], item.location, is_dependency=group is None and extra is None)
+            for name in named:
                 with self._reading.recover():
                     placed += self.read(self._find(name, item.location), marker)
         return placed
+
+    def _report_itself(self, name: str, location: Location | None, *, is_dependency: bool) -> None:
+        """Report a requirement for the project that names no extras: a package of the same name may be meant.
+
+        Raises: TomlError if it is one of the project's dependencies.
+        """
+        advice = "Rename the project if the package of that name is meant."
+        if is_dependency:
+            with self._reading.recover():
+                raise TomlError(f"The project {name} depends on itself", hint=advice, location=location)
+            return
+        message = f"{name} is the project itself, of which nothing is installed from an index. {advice}"
+        self._reading.warn("self-requirement", message, location)
 
     def _find(self, name: str, location: Location | None) -> str:
         if (extra := self._names.get(normalise_name(name))) is not None:

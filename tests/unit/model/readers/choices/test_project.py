@@ -219,3 +219,14 @@ def test_old_lists_of_development_packages_belong_to_the_group_dev(write: Write)
     assert texts(read(path)) == ["base", "ruff"]
     assert texts(read(path, groups=("test",))) == ["base", "ruff", "tox"]
     assert texts(read(write("pyproject.toml", HEAD + settings.replace("\n", "\ndefault-groups = []\n", 1)))) == ["base"]
+
+
+def test_a_requirement_for_the_project_itself_is_never_that_for_a_package_of_its_name(write: Write) -> None:
+    error = refusal(write("pyproject.toml", '[project]\nname = "six"\ndependencies = ["idna", "Six>=1"]\n'))
+    assert "The project six depends on itself" in error.message
+    assert "Rename the project" in error.hint
+    assert error.location is not None
+    assert (error.location.line, error.location.column) == (3, 26)
+    result = read(write("pyproject.toml", '[project]\nname = "six"\n[dependency-groups]\ndev = ["six"]\n'))
+    assert texts(result) == []
+    assert [(each.code, each.location and each.location.line) for each in result.warnings] == [("self-requirement", 4)]
