@@ -297,6 +297,7 @@ class BuildSession:
                     built.append(await self._parts.prefixes.ensure(request, self._publish))
                 generation = await self._record_generation(planned.facts, request, built[0])
         if project is not None:
+            self._reporter.lock_installs.set()  # which does not depend on what becomes of the project
             with request_index_variables(unset):
                 built.append(await self._install_project(request, project))
         prefix = built[-1]
