@@ -289,6 +289,23 @@ os.replace = replaced
 KILL = "os.kill(os.getpid(), 9)"
 
 
+LEAVES = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as client:
+    client.connect(sys.argv[1])
+    client.sendall(b"POST /v1/runs HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(sys.argv[2]))
+    client.sendall(sys.argv[2].encode())
+"""
+
+
+def test_a_client_that_leaves_before_the_answer_leaves_a_lost_run(roost: Installed) -> None:
+    assert roost("run", "-q", "--", "true").returncode == 0
+    before = latest(roost)["id"]
+    body = json.dumps({"what": {"cwd": str(roost.work)}, "command": ["true"]})
+    subprocess.run([sys.executable, "-c", LEAVES, str(roost.root / "roost.sock"), body], check=True)
+    wait_for(lambda: (run := latest(roost))["id"] != before and run["state"] == "lost")
+
+
 def test_a_supervisor_that_is_killed_before_it_reports_leaves_a_run_that_runs(
     roost: Installed, path: tuple[str, ...]
 ) -> None:

@@ -158,9 +158,11 @@ async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
 def _watch_client(call: Call[Any], response: RunResponse | Reply) -> RunResponse | Reply:
     """Watch the client that got a launch from now on: it may end before it has started the command."""
     if isinstance(response, RunResponse) and response.run is not None and response.launch is not None:
-        pid = _find_peer(call)
-        if pid is not None:
-            response.watched = call.app[SERVICES].runs.processes.expect_supervisor(response.run.id, pid)
+        processes, pid = call.app[SERVICES].runs.processes, _find_peer(call)
+        if call.request.transport is None:  # it left before it could get the launch
+            processes.expect_nobody(response.run.id)
+        elif pid is not None:
+            response.watched = processes.expect_supervisor(response.run.id, pid)
     return response
 
 

@@ -117,6 +117,10 @@ class ProcessRuns:
         self._watch_pid(run_id, pid, foreground=True)
         return self.is_supervised(run_id)
 
+    def expect_nobody(self, run_id: str) -> None:
+        """Record that nobody will supervise the run."""
+        self._background.spawn(self._check_orphan(run_id))
+
     def ask_to_end(self, run_id: str) -> None:
         """Ask the supervisor to end its command (SIGTERM); the state changes when it has."""
         self._records.request_cancel(run_id)
