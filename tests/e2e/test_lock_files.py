@@ -435,3 +435,17 @@ def test_conda_packages_are_locked_for_platforms_and_checked_with_their_channel(
         (("--write", "--platform", "nowhere-1"), 3),
     ):
         assert roost.run("lock", *options).returncode == status, options
+
+
+def test_an_image_of_pip_packages_has_a_lock_of_its_own_beside_that_of_the_machine(own_conda_roost: Roost) -> None:
+    roost = own_conda_roost
+    roost.write("requirements.txt", "left<2\n")
+    roost.ok("lock", "--write")
+    missing = roost.json("plan", "-t", "docker")
+    assert "lock-file-platform-missing" in codes(missing)
+    assert failure(roost, 1, "plan", "-t", "docker", "--locked")["fields"]["reason"] == "lock-file-platform-missing"
+    sections = roost.json("lock", "--write", "-t", "docker")["sections"]
+    assert [(each["scope"], each["state"]) for each in sections] == [("linux-64", "new"), ("linux-64+host", "kept")]
+    image, host = (roost.json("plan", "-t", target, "--locked") for target in ("docker", "local"))
+    assert [image["lock_digest"], host["lock_digest"]] == [each["lock_digest"] for each in sections]
+    assert "lock-file" in codes(image)
