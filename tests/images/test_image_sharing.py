@@ -438,3 +438,21 @@ def test_there_is_nothing_to_push_without_a_workspace(new_machine: Machine, base
     assert alone.failed(2, "image", "push")["code"] == "workspace-missing"
     assert alone.failed(7, "image", "pull")["code"] == "image-missing"
     assert alone.json("image", "show")["exists_in_registry"] is False
+
+
+def test_an_image_is_built_from_the_lock_file_and_is_current_with_it_only(
+    new_machine: Machine, client: docker.DockerClient, shared_base: str
+):
+    writer, builder = new_machine(engine=False), new_machine()
+    for roost in (writer, builder):
+        write_definition(roost, shared_base)
+    (section,) = writer.json("lock", "--write", "-t", "docker")["sections"]
+    shutil.copy(writer.folder / "roost.lock", builder.folder)
+    assert "lock-file" in codes(builder.json("plan", "--locked")["plans"][0])
+    built = builder.json("build", "--locked")["build"]
+    assert (built["lock_digest"], built["generation"]) == (section["lock_digest"], 1)
+    assert builder.json("plan", "--locked")["plans"][0]["action"] == "reuse-image"
+    assert builder.ok("run", "--", "python", "-c", VERSION).split() == ["1.16.0", "/opt/roost/env"]
+    (builder.folder / "roost.lock").unlink()
+    assert builder.json("plan")["lock_digest"] is None, "no machine has a lock of its own, nor a registry"
+    forget(client, built["artifacts"][0]["digest"])
