@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 from tests.support.corpus import CORPUS
+from tests.support.editing import edit
 from tests.support.hostile import GROWING
 
 from roost.daemon.bases.registry_images import parse_image_config
@@ -67,6 +68,13 @@ from roost.store.disk.run_folders import open_supervisor, read_outcome
 from roost.store.sources.conda_environments import find_prefix
 from roost.store.sources.conda_prefixes import read_prefix
 
+EDITED_FILES = {
+    "environment.yml": b"name: x\ndependencies:\n  - numpy >=2 # a\n  - pip\n  - pip:\n    - 'six'\n",
+    "requirements.txt": b"# a\n--pre\nnumpy==2 \\\n ; os_name == 'nt'\nsix\n",
+    "pyproject.toml": b'[project]\nname = "x"\nversion = "1"\ndependencies = [\n  "numpy>=2", # a\n]\n',
+    "roost.toml": b'[conda]\ndependencies = ["numpy"]\n[pip]\nrequirements = []\n',
+    "train.py": b'# /// script\n# dependencies = [\n#   "six"\n# ]\n# ///\nimport six\n',
+}
 VECTORS = Path(__file__).parents[1] / "golden" / "vectors.json"
 SHA = "a" * 64
 
@@ -117,6 +125,13 @@ def read(name: str, data: bytes, format: str | None = None) -> None:
     assert parse_canonical(canonicalise_definition(parsed.definition, Defaults()))["format"] == 1
 
 
+def change(name: str, data: bytes) -> None:
+    """Add a package to an environment file, which is valid afterwards, and remove it."""
+    edited = edit(data, name, "zz-top>=1")
+    read_definition(DefinitionSource(path=f"/nowhere/{name}", data=edited.data), WatchedFiles())
+    edit(edited.data, name, remove="zz-top")
+
+
 def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
     return lambda data: parse(data.decode("utf-8", "replace"))
 
@@ -130,6 +145,8 @@ def _definitions() -> dict[str, Parser]:
     for name, write, count in GROWING.values():
         named.setdefault(name, []).append(write(min(count, 5)).encode())
     found = {f"definition {name}": Parser(functools.partial(read, name), data) for name, data in named.items()}
+    for name, data in EDITED_FILES.items():
+        found[f"edited {name}"] = Parser(functools.partial(change, name), [data])
     everything = [each for data in named.values() for each in data]
     for format in READ_FORMATS:
         if format != "context":
