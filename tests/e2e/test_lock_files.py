@@ -449,3 +449,17 @@ def test_an_image_of_pip_packages_has_a_lock_of_its_own_beside_that_of_the_machi
     image, host = (roost.json("plan", "-t", target, "--locked") for target in ("docker", "local"))
     assert [image["lock_digest"], host["lock_digest"]] == [each["lock_digest"] for each in sections]
     assert "lock-file" in codes(image)
+
+
+def test_what_is_added_in_a_clone_moves_nothing_that_was_locked(roost: Roost, other: Roost) -> None:
+    roost.write("requirements.txt", "left<2\n")
+    roost.ok("lock", "--write")
+    roost.write("requirements.txt", "left\n")
+    roost.ok("lock", "--write")  # 1.0 was there
+    for name in ("requirements.txt", "roost.lock"):
+        shutil.copy(roost.folder / name, other.folder)
+    added = other.run("add", "right")
+    assert added.returncode == 0, added.stderr
+    assert "lock --write" in added.stderr, "the lock file is for the file as it was"
+    other.ok("lock", "--write")
+    assert '"name":"left","version":"1.0"' in (other.folder / "roost.lock").read_text()

@@ -76,11 +76,11 @@ def list_collected(connection: sqlite3.Connection, digests: Sequence[str]) -> se
 
 
 def list_definitions_of(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
-    """Return the digests of the definitions whose current generation has one of these artifacts, by their keys: that
-    of a prefix is the digest of its lock, or of a project layer on it."""
+    """Return the digests of the definitions whose current generation, or that of a lock file, has one of these
+    artifacts, by their keys: that of a prefix is the digest of its lock, or of a project layer on it."""
     query = """
         SELECT g.definition_digest FROM generations AS g
-        WHERE g.current AND g.lock_digest IN (
+        WHERE (g.current OR g.origin = 'file') AND g.lock_digest IN (
             SELECT :key UNION SELECT lock_digest FROM images WHERE key = :key
             UNION SELECT base FROM project_layers WHERE lock = :key
         )
@@ -89,12 +89,14 @@ def list_definitions_of(connection: sqlite3.Connection, keys: Sequence[str]) -> 
 
 
 def list_ready_definitions(connection: sqlite3.Connection) -> set[str]:
-    """Return the digests of the definitions whose current generation has a ready artifact, for whatever target."""
+    """Return the digests of the definitions whose current generation, or that of a lock file, has a ready artifact, for
+    whatever target."""
     query = """
         SELECT DISTINCT g.definition_digest FROM artifacts AS a
         LEFT JOIN images AS i ON i.key = a.key
         LEFT JOIN project_layers AS p ON p.lock = a.key
-        JOIN generations AS g ON g.lock_digest = coalesce(i.lock_digest, p.base, a.key) AND g.current
+        JOIN generations AS g ON g.lock_digest = coalesce(i.lock_digest, p.base, a.key)
+            AND (g.current OR g.origin = 'file')
         WHERE a.state = 'ready'
     """
     return {row["definition_digest"] for row in connection.execute(query)}
