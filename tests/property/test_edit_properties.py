@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import yaml
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.support.corpus import CORPUS, needs_corpus
 from tests.support.editing import edit
+from tests.support.soaking import examples
 
 from roost.model.errors import CodedError
 from roost.model.readers.read import detect_format, read_source
@@ -52,10 +53,6 @@ projects = st.builds(
 )
 
 
-few = settings(max_examples=settings.default.max_examples // 2)
-"""Each example is read eight times."""
-
-
 def add_and_remove(text: str, file: str, package: tuple[str, str], section: str | None = None) -> tuple[bytes, bytes]:
     """Return the file after the addition and after the removal."""
     between = edit(text, file, "".join(package), section=section)  # type: ignore[arg-type]
@@ -63,7 +60,7 @@ def add_and_remove(text: str, file: str, package: tuple[str, str], section: str 
     return between.data, edit(between.data, file, remove=package[0], section=section).data  # type: ignore[arg-type]
 
 
-@few
+@examples(40)
 @given(projects, added, line_ends)
 def test_projects(text: str, package: tuple[str, str], end: str):
     text = text.replace("\n", end)
@@ -77,7 +74,7 @@ def test_projects(text: str, package: tuple[str, str], end: str):
     assert new == old
 
 
-@few
+@examples(40)
 @given(arrays(), st.sampled_from(["#\n", "# \n", ""]), tables.filter(lambda text: "'''" not in text), added, line_ends)
 def test_scripts(array: str, gap: str, below: str, package: tuple[str, str], end: str):
     content = f"dependencies = {array}\n{below}".rstrip("\n")
@@ -94,7 +91,7 @@ requirement_lines = st.one_of(
 )
 
 
-@few
+@examples(40)
 @given(st.lists(requirement_lines, max_size=7, unique_by=lambda line: line[:1]), st.booleans(), added, line_ends)
 def test_requirements_files(lines: list[str], has_end: bool, package: tuple[str, str], end: str):
     text = ("\n".join(lines) + ("\n" if has_end else "")).replace("\n", end)
@@ -128,7 +125,7 @@ conda_added = added.filter(lambda pair: "[" not in pair[1])
 keys_below = keys.filter(lambda key: "a" not in key)
 
 
-@few
+@examples(40)
 @given(st.tuples(keys, conda_lists, keys_below), st.booleans(), conda_added, line_ends)
 def test_conda_environments(parts: tuple[str, str, str], has_end: bool, package: tuple[str, str], end: str):
     above, members, below = parts
@@ -144,7 +141,7 @@ def test_conda_environments(parts: tuple[str, str, str], has_end: bool, package:
     assert new == old
 
 
-@few
+@examples(40)
 @given(st.sampled_from(["", "  "]), st.booleans(), st.data(), keys_below, added, line_ends)
 def test_pip_sections(
     indent: str, has_section: bool, data: st.DataObject, below: str, package: tuple[str, str], end: str
