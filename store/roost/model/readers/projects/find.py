@@ -36,9 +36,10 @@ def find_project(reading: ReadContext, toml: TomlText, *, only_explicit: bool = 
     location = toml.locate("build-system") if has_backend else toml.locate("project")
     name = toml.table("project").get("name")
     if not isinstance(name, str) or not name.strip():
-        if explicit or package:
-            message = "The project is not installed: it has no name in [project]"
-            reading.warn("project-unnamed", message, location)
+        message = (
+            "The project is not installed: [project] has no name. If none is meant, set package = false in [tool.uv]"
+        )
+        reading.warn("project-unnamed", message, location)
         return None
     folder = posixpath.dirname(reading.path)
     digest = _record_build_files(reading, toml, folder)

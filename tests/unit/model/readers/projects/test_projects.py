@@ -93,9 +93,11 @@ def test_missing_build_files_are_inputs_too(tmp_path: Path) -> None:
 
 
 def test_a_project_without_a_name_is_not_installed_and_said(tmp_path: Path) -> None:
-    result = read(tmp_path, "[dependency-groups]\ndev = []\n[tool.uv]\npackage = true\n" + BACKEND)
-    assert result.project is None
-    assert [each.code for each in result.warnings] == ["project-unnamed"]
+    for wanted in ("[tool.uv]\npackage = true\n", ""):
+        result = read(tmp_path, "[dependency-groups]\ndev = []\n" + wanted + BACKEND)
+        assert (result.project, [each.code for each in result.warnings]) == (None, ["project-unnamed"])
+    result = read(tmp_path, "[dependency-groups]\ndev = []\n[tool.uv]\npackage = false\n" + BACKEND)
+    assert (result.project, result.warnings) == (None, ())
 
 
 def test_cache_keys_of_uv_are_build_files(tmp_path: Path) -> None:
