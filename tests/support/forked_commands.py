@@ -24,7 +24,6 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 MOST_BYTES = 60_000
@@ -34,11 +33,11 @@ _server: tuple[subprocess.Popen[bytes], socket.socket] | None = None
 
 
 def run_forked(
-    words: Sequence[str], cwd: Path, environ: Mapping[str, str], timeout: float
+    words: Sequence[str], cwd: os.PathLike[str] | os.PathLike[bytes] | bytes, environ: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str] | None:
     """Run ``roost-client``, the first of ``words``, to its end, with the others, as ``subprocess.run`` would. Return
     ``None`` if the order is too long. Raises subprocess.TimeoutExpired."""
-    order = json.dumps({"words": list(words), "cwd": str(cwd), "environ": dict(environ)}).encode()
+    order = json.dumps({"words": list(words), "cwd": os.fsdecode(cwd), "environ": dict(environ)}).encode()
     if len(order) > MOST_BYTES:
         return None
     pipes = [os.pipe() for _ in range(3)]

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.support.forked_commands import run_forked
 from tests.support.forked_daemons import fork_daemon
-from tests.support.prepared_interpreters import put_interpreters
+from tests.support.prepared_interpreters import put_index, put_interpreters
 
 from roost.store.disk.file_ops import remove_tree
 from roost.store.disk.lease_files import is_held_exclusively
@@ -126,6 +126,7 @@ class Roost:
         environ = self.environ if environ is None else environ
         if "ROOST_SOCKET" not in environ and not self._has_daemon():
             put_interpreters(self.root)
+            put_index(self.root)
             fork_daemon(self.root, environ)
 
     def daemon_pid(self) -> int | None:
