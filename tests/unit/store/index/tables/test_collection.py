@@ -64,7 +64,8 @@ def older_index(*, with_artifact):
         for statement in statements(MIGRATIONS[number]):
             connection.execute(statement)
     if with_artifact:
-        publish(connection, artifact("a"))
+        insert_building(connection, artifact("a"), "build")  # and ready as that schema wrote it
+        connection.execute("UPDATE artifacts SET state = 'ready', bytes = 100, shared_bytes = 60")
     for statement in statements(MIGRATIONS[7]):
         connection.execute(statement)
     return connection
