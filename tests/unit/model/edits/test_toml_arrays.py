@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.support.editing import edit_text
 
-PROJECT = '[project]\nname = "a"\nversion = "1"\n'
+PROJECT = '[project]\nname = "mine"\nversion = "1"\n'
 STYLES = {
     "an empty list": ("[]", "numpy", '[\n    "numpy",\n]'),
     "an empty list with a line end": ("[\n]", "numpy", '[\n    "numpy"\n]'),
