@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -400,3 +401,76 @@ def test_folders_that_cannot_be_entered_are_named(roost: Installed, path: tuple[
         assert f"the folder {closed} can't be entered: Permission denied" in again.stderr
     finally:
         closed.chmod(0o700)
+
+
+REQUESTS = """
+from roost.client.launch import hot
+from roost.client.transport.connection import Daemon
+hot_send, ordinary_send = hot.send, Daemon._send_request
+def sent(method, target, body, **options):
+    print("hot", method, target, flush=True)
+    return hot_send(method, target, body, **options)
+def sent_later(self, method, target, body):
+    print("ordinary", method, target, flush=True)
+    return ordinary_send(self, method, target, body)
+hot.send, Daemon._send_request = sent, sent_later
+"""
+ORDINARY = ["ordinary GET /v1/version", "ordinary POST /v1/runs", "ordinary POST /v1/builds", "ordinary POST /v1/runs"]
+FIRST = {
+    ("run",): ["hot POST /v1/runs", "hot POST /v1/builds", "ordinary POST /v1/runs"],
+    ("exec",): ["hot POST /v1/exec", "hot POST /v1/builds", "ordinary POST /v1/exec"],
+    PATHS["ordinary"]: ORDINARY,
+}
+"""What a command in a new environment requests until it begins."""
+
+
+def write_new(roost: Installed, name: str, number: int) -> None:
+    """A definition that nobody had before, which installs nothing."""
+    (roost.work / name).mkdir()
+    text = f'[project]\nname = "new"\nversion = "1"\nrequires-python = ">=3.{number}"\n'
+    (roost.work / name / "pyproject.toml").write_text(text)
+
+
+@pytest.mark.parametrize("words", FIRST)
+def test_a_hot_path_requests_the_build_that_the_command_line_waits_for(
+    roost: Installed, words: tuple[str, ...]
+) -> None:
+    name = "new-" + "".join(words)
+    write_new(roost, name, 1 + list(FIRST).index(words))
+    before = len(ask(roost, "/v1/builds")["builds"])
+    with patched(roost, REQUESTS, *words, "-f", name, "--", "echo", "begun") as client:
+        shown = client.communicate(timeout=60)[0].splitlines()
+    assert (client.returncode, shown[: shown.index("begun")]) == (0, FIRST[words])
+    builds = ask(roost, "/v1/builds")["builds"]
+    assert (len(builds), builds[0]["state"]) == (before + 1, "succeeded")
+
+
+def test_a_build_that_fails_is_requested_once_and_reported_alike(roost: Installed) -> None:
+    reports = []
+    (roost.work / "failing.txt").write_text("--no-index\nnothing-there\n")
+    for path in PATHS.values():
+        before = len(ask(roost, "/v1/builds")["builds"])
+        done = roost(*path, "-f", "failing.txt", "--", "true")
+        reports.append((done.returncode, done.stdout, re.sub(r"\d\.\d s", "", done.stderr)))
+        builds = ask(roost, "/v1/builds")["builds"]
+        assert (len(builds), builds[0]["state"]) == (before + 1, "failed")
+    assert reports[0] == reports[1]
+    assert reports[0][0] == 125
+
+
+def test_a_daemon_of_an_older_version_builds_nothing_before_it_is_replaced(roost: Installed) -> None:
+    write_new(roost, "newer", 6)
+    newer = REQUESTS + "from roost.client.launch import begun\nbegun.is_older = lambda version: True"
+    with patched(roost, newer, "run", "-f", "newer", "--", "echo", "begun") as client:
+        shown = client.communicate(timeout=60)[0].splitlines()
+    assert (client.returncode, shown[: shown.index("begun")]) == (0, ["hot POST /v1/runs", *ORDINARY])
+
+
+def test_a_client_that_ends_before_it_waits_leaves_no_build_running(roost: Installed) -> None:
+    write_new(roost, "left", 7)
+    leaves = "from roost.client.launch import begun\nbegun.BegunBuild = lambda *words: os.kill(os.getpid(), 9)"
+    with patched(roost, leaves, "run", "-f", "left", "--", "true") as client:
+        assert client.wait(60) == -signal.SIGKILL
+    wait_for(lambda: bool(ask(roost, "/v1/version")["idle"]))
+    ends = {build["state"] for build in ask(roost, "/v1/builds")["builds"]}
+    assert ends <= {"cancelled", "succeeded", "failed"}

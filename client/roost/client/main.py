@@ -18,21 +18,23 @@ def main() -> None:
     arguments = sys.argv[1:]
     _open_standard_streams()
     _restore_environment()
+    begun = None
     try:
         if arguments[:1] == ["exec"]:
             from roost.client.launch import hot
 
-            hot.attempt_exec(arguments[1:])
+            begun = hot.attempt_exec(arguments[1:])
         if arguments[:1] == ["run"]:
             from roost.client.launch import hot_run
 
-            hot_status = hot_run.attempt_run(arguments[1:])
-            if hot_status is not None:
-                _exit_at_once(hot_status)
+            outcome = hot_run.attempt_run(arguments[1:])
+            if isinstance(outcome, int):
+                _exit_at_once(outcome)
+            begun = outcome
         load_site()
         from roost.client.cli.main import run
 
-        status = run(arguments)
+        status = run(arguments, begun)
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from roost.client.cli.context import Context
 from roost.client.cli.parser import LAUNCH_COMMANDS, parse
 from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, home_error
+from roost.client.launch.begun import BegunBuild
 from roost.client.paths import NoHomeError
 from roost.client.terminal.console import lost_output_status
 
 INTERRUPTED_STATUS = 130
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit status."""
+def run(arguments: Sequence[str], begun: BegunBuild | None = None) -> int:
+    """Run one command line and return its exit status. ``begun``: the build that its hot path has requested."""
     launching = bool(arguments) and arguments[0] in LAUNCH_COMMANDS
     try:
         options = parse(arguments)
@@ -28,7 +29,7 @@ def run(arguments: Sequence[str]) -> int:
         error = _with_launch_status(error) if launching else error
         Context(Namespace(json="--json" in arguments)).report_error(error)
         return error.exit_status
-    return _run_command(Context(options), launching=launching)
+    return _run_command(Context(options, begun), launching=launching)
 
 
 def _run_command(context: Context, *, launching: bool) -> int:

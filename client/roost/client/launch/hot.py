@@ -17,27 +17,39 @@ if TYPE_CHECKING:  # importing typing itself costs as much as the request does
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from roost.client.launch.begun import BegunBuild
+
 SILENCE_SECONDS = 3.0
 """The same as in ``transport.http``, which is not imported here."""
 PROTOCOL = 1
 """The same as in ``roost.wire``, which is not imported here; a test compares them."""
 
 
-def attempt_exec(arguments: Sequence[str]) -> None:
-    """Become the command that ``arguments`` (those after ``exec``) name. Return if the command line must do it."""
+def attempt_exec(arguments: Sequence[str]) -> BegunBuild | None:
+    """Become the command that ``arguments`` (those after ``exec``) name.
+
+    Return if the command line must do it, with the build that it has to wait for if that is known.
+    """
     request = _parse_exec(arguments)
     if request is None:
-        return
+        return None
     try:
-        connection = _request_launch(*request)
+        selector = _write_selector(*request)
     except FileNotFoundError:  # the working folder no longer exists; the command line reports it
-        return
+        return None
+    connection = send("POST", "/v1/exec", f'{{"what":{selector}}}')
     from roost.client.launch import activate  # noqa: F401  # while the daemon works
 
-    answer = read_object(connection)
-    launch = answer.get("launch") if answer else None
+    reply = read_reply(connection)
+    if reply is None:
+        return None
+    launch = reply.body.get("launch")
     if launch:
         _become_command(launch, request[2])
+        return None
+    from roost.client.launch.begun import begin_build
+
+    return begin_build(send, reply.header("roost-version"), reply.body, selector, "local")
 
 
 def _become_command(launch: dict[str, Any], command: Sequence[str]) -> None:
@@ -71,14 +83,14 @@ def _parse_exec(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]] | No
     return (field, value, rest) if rest and rest[0] else None
 
 
-def _request_launch(field: str, value: str, command: Sequence[str]) -> socket | None:
-    """Send the request for a ``wire.ExecResponse``. Raises: FileNotFoundError if there is no working folder."""
+def _write_selector(field: str, value: str, command: Sequence[str]) -> str:
+    """Return the ``wire.EnvironmentSelector`` as JSON. Raises: FileNotFoundError if there is no working folder."""
     from _json import encode_basestring_ascii as quote
 
     selector = f'"cwd":{quote(os.getcwd())},"command":[{",".join(map(quote, command))}]'
     if field:
         selector += f',"{field}":{quote(value)}'
-    return send("POST", "/v1/exec", '{"what":{' + selector + "}}")
+    return "{" + selector + "}"
 
 
 def send(method: str, target: str, body: str, *, more_headers: str = "", report_to: str = "") -> socket | None:
@@ -110,32 +122,49 @@ def send(method: str, target: str, body: str, *, more_headers: str = "", report_
     return None
 
 
-def read_object(connection: socket | None) -> dict[str, Any] | None:
+class HotReply:
+    """A JSON object that answers a request: what was requested (status 200), or that it has to be built (202)."""
+
+    def __init__(self, head: bytes, body: dict[str, Any]) -> None:
+        self._head = head
+        self.body = body
+
+    def header(self, name: str) -> str:
+        """Return the value of the header ``name``, both in lower case; empty if there is none."""
+        return _find_header(self._head, name)
+
+
+def read_reply(connection: socket | None) -> HotReply | None:
     """Return the JSON object that answers what was sent; ``None`` if there is no connection, or no such answer with
-    status 200."""
+    status 200 or 202."""
     if connection is None:
         return None
     try:
-        reply = _read_body(connection)
+        reply = _read_parts(connection)
     except OSError:
         return None
     finally:
         connection.close()
     from _json import make_scanner
 
-    return decode_object(make_scanner, reply) if reply else None
+    body = decode_object(make_scanner, reply[1]) if reply else None
+    return HotReply(reply[0], body) if reply and body is not None else None
 
 
-def _read_body(connection: socket) -> bytes | None:
-    """Return the body of a 200 that states its length and is complete, else ``None``."""
+def _read_parts(connection: socket) -> tuple[bytes, bytes] | None:
+    """Return head and body of a 200 or 202 that states its length and is complete, else ``None``."""
     data = b""
     while chunk := _receive(connection):
         data += chunk
     head, separator, body = data.partition(b"\r\n\r\n")
-    if not separator or not head.startswith(b"HTTP/1.1 200 "):
+    if not separator or not head.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 202 ")):
         return None
-    length = head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0].strip()
-    return body if length == str(len(body)).encode() else None
+    return (head, body) if _find_header(head, "content-length") == str(len(body)) else None
+
+
+def _find_header(head: bytes, name: str) -> str:
+    """Return the value of a header, in lower case; empty if there is none."""
+    return head.lower().partition(f"\r\n{name}:".encode())[2].partition(b"\r\n")[0].strip().decode("latin-1")
 
 
 def _receive(connection: socket) -> bytes:

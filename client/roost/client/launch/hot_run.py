@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # importing typing itself costs as much as the request does
     from typing import Any
 
     from roost.client.launch.attach import AttachmentLostError, AttachRefusedError
+    from roost.client.launch.begun import BegunBuild
 
 SELECTOR_FIELDS = {"-f": "file", "-e": "environment", "-n": "environment", "--image": "image"}
 
@@ -38,10 +39,10 @@ class _RunWords:
         self.command: Sequence[str] = ()
 
 
-def attempt_run(arguments: Sequence[str]) -> int | None:
+def attempt_run(arguments: Sequence[str]) -> int | BegunBuild | None:
     """Run the command that ``arguments`` (those after ``run``) name and return its exit status.
 
-    Return ``None`` if the command line must do it.
+    If the command line must do it, return the build that it has to wait for, or ``None``.
     """
     words = _parse_run(arguments)
     if words is None or find_word_values(words.command):
@@ -50,14 +51,20 @@ def attempt_run(arguments: Sequence[str]) -> int | None:
         return None
     terminal = current_terminal() if words.target != "local" else None
     try:
-        connection = _request_run(words, terminal)
+        selector = _write_selector(words)
     except FileNotFoundError:  # the working folder no longer exists; the command line reports it
         return None
+    connection = _request_run(words, selector, terminal)
     from roost.client.launch import supervise  # noqa: F401  # while the daemon works
 
-    answer = hot.read_object(connection)
-    if not answer or not answer.get("run"):
+    reply = hot.read_reply(connection)
+    if reply is None:
         return None
+    answer = reply.body
+    if not answer.get("run"):
+        from roost.client.launch.begun import begin_build
+
+        return begin_build(hot.send, reply.header("roost-version"), answer, selector, words.target)
     if not words.quiet:
         _print_notes(answer)
     if answer.get("attach"):
@@ -134,15 +141,22 @@ def _parse_run(arguments: Sequence[str]) -> _RunWords | None:
     return found if found.target in ("auto", "local", "docker") and words and words[0] else None
 
 
-def _request_run(words: _RunWords, terminal: dict[str, Any] | None) -> socket | None:
-    """Send the request for a ``wire.RunResponse``. Raises: FileNotFoundError if there is no working folder."""
+def _write_selector(words: _RunWords) -> str:
+    """Return the ``wire.EnvironmentSelector`` as JSON. Raises: FileNotFoundError if there is no working folder."""
+    from _json import encode_basestring_ascii as quote
+
+    selector = f'"cwd":{quote(os.getcwd())},"command":[{",".join(map(quote, words.command))}]'
+    if words.field:
+        selector += f',"{words.field}":{quote(words.value)}'
+    return "{" + selector + "}"
+
+
+def _request_run(words: _RunWords, selector: str, terminal: dict[str, Any] | None) -> socket | None:
+    """Send the request for a ``wire.RunResponse``."""
     from _json import encode_basestring_ascii as quote
 
     command = ",".join(map(quote, words.command))
-    selector = f'"cwd":{quote(os.getcwd())},"command":[{command}]'
-    if words.field:
-        selector += f',"{words.field}":{quote(words.value)}'
-    body = f'"what":{{{selector}}},"command":[{command}],"target":"{words.target}"'
+    body = f'"what":{selector},"command":[{command}],"target":"{words.target}"'
     if words.experiment:
         body += f',"experiment":{quote(words.experiment)}'
     if words.variables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from _socket import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -47,7 +48,14 @@ class Daemon:
 
     def lines(self, method: str, target: str, body: Json | None = None) -> Generator[Json, None, None]:
         """Yield the objects of an NDJSON answer. Closing the iterator closes the stream."""
-        with self.response(method, target, body) as response:
+        yield from self._read_lines(lambda: self._send_request(method, target, body))
+
+    def lines_over(self, connection: socket) -> Generator[Json, None, None]:
+        """Yield the same for a request that was sent over ``connection`` already."""
+        yield from self._read_lines(lambda: http.receive(connection, self._on_silence, self._silence_seconds))
+
+    def _read_lines(self, begin: Callable[[], http.Response]) -> Generator[Json, None, None]:
+        with self._open(begin) as response:
             while line := self._translate_errors(response.readline):
                 if line.strip():
                     yield _decode_object(line)
@@ -61,7 +69,12 @@ class Daemon:
     @contextmanager
     def response(self, method: str, target: str, body: Json | None) -> Iterator[http.Response]:
         """Open a response of status 2xx. Raises: ClientError for any other status."""
-        response = self._translate_errors(lambda: self._send_request(method, target, body))
+        with self._open(lambda: self._send_request(method, target, body)) as response:
+            yield response
+
+    @contextmanager
+    def _open(self, begin: Callable[[], http.Response]) -> Iterator[http.Response]:
+        response = self._translate_errors(begin)
         try:
             if response.status >= 300:
                 raise ClientError(_response_error(response.status, self._translate_errors(response.read)))

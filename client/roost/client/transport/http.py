@@ -71,6 +71,14 @@ def send(
     sent = {"Host": "roost", "Connection": "close", **headers, **length}
     lines = [f"{method} {_encode_target(target)} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
     connection.sendall("\r\n".join([*lines, "", ""]).encode("ascii") + (body or b""))
+    return receive(connection, on_silence, silence_seconds)
+
+
+def receive(
+    connection: socket, on_silence: OnSilence | None = None, silence_seconds: float = SILENCE_SECONDS
+) -> Response:
+    """Return the response to the request that was sent over ``connection``, which it takes over. Otherwise like
+    ``send``."""
     if on_silence is None:
         return Response(open(connection.detach(), "rb"))
     patient = socket(fileno=connection.detach())

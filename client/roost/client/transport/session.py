@@ -6,14 +6,17 @@ something is not, since it may have taken effect.
 
 from __future__ import annotations
 
+from _socket import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any, TypeVar
 
+from roost.client import paths
 from roost.client.errors import ClientError
 from roost.client.transport import autostart
 from roost.client.transport.connection import NOT_SERVING, AnswerInterruptedError, Daemon
+from roost.client.transport.patience import Patience
 from roost.client.transport.variables import add_missing_variables
 
 Json = dict[str, Any]
@@ -56,29 +59,37 @@ class Session:
         """Yield the objects of an NDJSON answer. Closing the iterator closes the stream."""
         yield from self._stream(method, lambda: self.daemon.lines(method, target, body))
 
-    def messages(self, target: str, body: Json) -> Generator[Json, None, None]:
+    def messages(self, target: str, body: Json, begun: socket | None = None) -> Generator[Json, None, None]:
         """POST a request and yield the messages of its stream (``wire.Message``).
 
+        ``begun``: a connection over which the request was sent already, to a daemon that needs not be replaced.
         Missing variables are added as by ``request``. Closing the iterator closes the stream.
         Raises: ClientError if the daemon refuses, or if a message is an error.
         """
         while True:
             try:
-                yield from self._messages_once(target, body)
+                yield from self._messages_once(target, body, begun)
             except ClientError as error:
                 completed = add_missing_variables(body, error)
                 if completed is None:
                     raise
-                body = completed
+                body, begun = completed, None
             else:
                 return
 
-    def _messages_once(self, target: str, body: Json) -> Generator[Json, None, None]:
-        with closing(self.lines("POST", target, body)) as lines:
+    def _messages_once(self, target: str, body: Json, begun: socket | None) -> Generator[Json, None, None]:
+        lines = self.lines("POST", target, body) if begun is None else self._begun_lines(begun)
+        with closing(lines):
             for message in lines:
                 if message.get("event") == "error":
                     raise ClientError(message["error"])
                 yield message
+
+    def _begun_lines(self, connection: socket) -> Generator[Json, None, None]:
+        """Yield the objects of the answer that comes over ``connection``, and use its daemon from then on."""
+        path = paths.socket_path()
+        self._daemon = Daemon(path, Patience(path, self._notify))
+        return self._daemon.lines_over(connection)
 
     def chunks(self, target: str) -> Generator[bytes, None, None]:
         """Yield the bytes of the answer to a GET as they arrive."""

@@ -32,6 +32,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PROTOCOL_HEADER = "Roost-Protocol"
 REQUEST_HEADER = "Roost-Request"
+VERSION_HEADER = "Roost-Version"
+"""Of an answer that has to be followed by another request: the client may replace an older daemon before."""
 
 _UNCOUNTED_PATHS = frozenset({"/v1/version", "/v1/shutdown"})
 """Requests that do not count as activity."""
@@ -93,6 +95,8 @@ async def number_requests(request: web.Request, handler: Handler) -> web.StreamR
         response = await handler(request)
     if not response.prepared:
         response.headers[REQUEST_HEADER] = REQUEST_ID.get()
+        if response.status == 202:
+            response.headers[VERSION_HEADER] = VERSION
     return response
 
 

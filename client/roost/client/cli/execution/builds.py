@@ -11,6 +11,7 @@ from roost.client.cli.paging import add_paging_options, request_page
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.selector import add_selector_options, build_selector
 from roost.client.errors import unreachable_error
+from roost.client.launch.begun import BegunBuild
 from roost.client.terminal.progress import ProgressDisplay
 from roost.client.terminal.text import format_duration, format_record, format_table, format_time, short_digest
 
@@ -84,15 +85,19 @@ def _result_lines(result: Json) -> list[str]:
     return [f"{artifacts} ({outcome}{generation})"]
 
 
-def run_build(context: Context, request: Json, *, print_messages: bool = False) -> Json:
+def run_build(
+    context: Context, request: Json, *, print_messages: bool = False, begun: BegunBuild | None = None
+) -> Json:
     """Request a build, show its progress, and return its result (``wire.BuildResult``).
 
-    ``print_messages``: print every message as JSON instead of the progress. An interrupt closes the stream, which ends
-    this client's interest in the build. Raises: ClientError if the build failed.
+    ``begun``: the same request, which was sent already. ``print_messages``: print every message as JSON instead of the
+    progress. An interrupt closes the stream, which ends this client's interest in the build. Raises: ClientError if the
+    build failed.
     """
     display = context.display = ProgressDisplay(sys.stderr, quiet=context.quiet)
     try:
-        with closing(context.session.messages("/v1/builds", request)) as messages:
+        connection = begun.connection if begun is not None else None
+        with closing(context.session.messages("/v1/builds", request, connection)) as messages:
             for message in messages:
                 if message["event"] == "result":
                     result: Json = message["result"]

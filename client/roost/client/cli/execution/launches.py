@@ -121,13 +121,15 @@ def _request_launch(context: Context, command: Sequence[str]) -> tuple[Json, Jso
     selector = build_selector(context, command)
     target = "local" if context.options.target == "auto" else context.options.target
     request = {"what": selector, "target": target}
+    begun = context.take_begun(request)
     for _ in range(ATTEMPTS):
-        answer = context.request("POST", "/v1/exec", request)
+        answer = begun.answer if begun is not None else context.request("POST", "/v1/exec", request)
         if answer["launch"] is not None:
             return answer["launch"], answer["source"]
         context.note_source(answer.get("source"))
         context.note_warnings(answer.get("warnings", []))
-        run_build(context, request)
+        run_build(context, request, begun=begun)
+        begun = None
     raise prefix_gone_error()
 
 
@@ -140,12 +142,15 @@ def run_command(context: Context) -> int:
     else:
         words = [replace_undecodable(word) for word in command]
     request = {"what": selector, "command": words, "target": options.target, **_run_fields(context)}
+    build = {"what": selector, "target": options.target}
+    begun = context.take_begun(build)
     for _ in range(ATTEMPTS):
-        answer = context.request("POST", "/v1/runs", request)
+        answer = begun.answer if begun is not None else context.request("POST", "/v1/runs", request)
         context.note_source(answer.get("source"))
         context.note_warnings(answer.get("warnings", []))
         if answer["run"] is None:
-            run_build(context, {"what": selector, "target": options.target})
+            run_build(context, build, begun=begun)
+            begun = None
             continue
         if words != command and answer["run"]["target"] != "local":  # the container has replacement characters
             context.request("DELETE", f"/v1/runs/{answer['run']['id']}")
