@@ -33,6 +33,12 @@ _LOCKS = {
     "poetry.lock": ": roost does not read it; `poetry export` writes a requirements file with its versions",
     "pdm.lock": ": roost does not read it; `pdm export -f pylock` writes a pylock.toml with its versions",
 }
+_PROJECT_KEYS = (
+    *("name", "version", "description", "readme", "requires-python", "license", "license-files", "authors"),
+    *("maintainers", "keywords", "classifiers", "urls", "scripts", "gui-scripts", "entry-points", "dependencies"),
+    *("optional-dependencies", "dynamic", "import-names", "import-namespaces"),
+)
+"""All keys of ``[project]``: PEP 621, and ``license-files`` of PEP 639 and ``import-…`` of PEP 794."""
 _SCRIPT_KEYS = ("dependencies", "requires-python")
 PYPROJECT_TABLES = frozenset(("project", "dependency-groups"))
 
@@ -86,11 +92,10 @@ def _report_unused_locks(reading: ReadContext) -> None:
 
 
 def _report_misspelled(reading: ReadContext, toml: TomlText, project: Mapping[str, object]) -> None:
-    """Report near misses of the tables and keys that name packages: every tool passes over them."""
+    """Report near misses of the tables, which every tool passes over, and of the keys of ``[project]``."""
     tables = ("project", "dependency-groups", "build-system", "tool")
     report_misspelled(reading, toml.data, tables, "pyproject.toml", toml.locate)
-    keys = ("dependencies", "optional-dependencies", "requires-python", "dynamic")
-    report_misspelled(reading, project, keys, "[project]", lambda key: toml.locate("project", key))
+    report_misspelled(reading, project, _PROJECT_KEYS, "[project]", lambda key: toml.locate("project", key))
 
 
 def _check_dynamic(toml: TomlText, dynamic: object) -> None:

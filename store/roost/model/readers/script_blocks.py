@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from roost.model.readers.mistakes.near_keys import find_near_key
+
 _BEGIN = re.compile(r"# /// ([a-zA-Z0-9-]+)")
 _END = "# ///"
 _SCRIPT = "script"
-_NEARLY_BEGIN = re.compile(r"#[ \t]*/{3}[ \t]*script[ \t]*", re.IGNORECASE)
-_NEARLY_END = re.compile(r"#[ \t]*/{3}[ \t]*")
+_NEARLY_BEGIN = re.compile(r"#{1,2}[ \t]*/{2,4}[ \t]*([^\s/]{5,8})[ \t]*")
+"""A mark whose signs may be too few or too many; what is in the group decides whether it means a script."""
+_NEARLY_END = re.compile(r"#{1,2}[ \t]*/{2,4}[ \t]*")
+_NEARLY_CONTENT = re.compile(r"#{1,2}[ \t]*(?:[\w.\"'-]+[ \t]*=|\[)")
 
 
 class ScriptBlock(NamedTuple):
@@ -56,16 +60,19 @@ def find_fault(text: str) -> BlockFault | None:
     It has no end or no content, or its marks are misspelt. ``None`` if there is no such block.
     """
     lines = text.split("\n")
-    blocks = [block for block in find_blocks(text) if block.type == _SCRIPT or block.type.lower() != _SCRIPT]
+    blocks = [block for block in find_blocks(text) if not _is_misspelt(block.type)]
     taken = {number for block in blocks for number in _block_lines(block)}
-    first, last_end = -1, -1
-    """Index of the last line like an end mark in the comment lines that go on at ``index``."""
+    first, has_end, has_content = -1, False, False
+    """Whether the comment lines that go on at ``index`` have a line like an end mark, and before it one of TOML."""
     for index in range(len(lines) - 1, -1, -1):  # the first fault is found last
-        if not lines[index].startswith("#"):
-            last_end = -1
-        elif last_end < 0 and _NEARLY_END.fullmatch(lines[index]):
-            last_end = index
-        elif index + 1 not in taken and _is_begin(lines[index], has_end=last_end > index):
+        line = lines[index]
+        if not line.startswith("#") or index + 1 in taken:
+            has_end = has_content = False
+        elif _NEARLY_END.fullmatch(line):
+            has_end = True
+        elif has_end and _NEARLY_CONTENT.match(line):
+            has_content = True
+        elif line == f"{_END} {_SCRIPT}" or (has_content and _is_nearly_begin(line)):
             first = index
     if first < 0:
         return None
@@ -74,9 +81,15 @@ def find_fault(text: str) -> BlockFault | None:
     return BlockFault(what, first + 1)
 
 
-def _is_begin(line: str, *, has_end: bool) -> bool:
-    """Return whether a line is meant as a mark; a misspelt one without an end may be a comment about such blocks."""
-    return line == f"{_END} {_SCRIPT}" or (has_end and _NEARLY_BEGIN.fullmatch(line) is not None)
+def _is_nearly_begin(line: str) -> bool:
+    """Whether a line is meant as a mark, if an end and TOML come after it: else it may be a comment about blocks."""
+    match = _NEARLY_BEGIN.fullmatch(line)
+    return match is not None and (match[1] == _SCRIPT or _is_misspelt(match[1]))
+
+
+def _is_misspelt(type: str) -> bool:
+    """Whether a type of blocks is a near miss of ``script``; PEP 723 leaves all other types to other tools."""
+    return find_near_key(type, (_SCRIPT,)) is not None
 
 
 def _block_lines(block: ScriptBlock) -> range:

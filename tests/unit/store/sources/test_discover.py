@@ -262,6 +262,11 @@ def test_the_search_ends_at_the_home_folder(tmp_path, monkeypatch):
         ("# ///script\n# dependencies = []\n#///\n", "is not the mark"),
         ("import os\n# /// Script\n# dependencies = []\n# ///\n", "is not the mark"),
         ("# /// script \n# dependencies = []\n# ///\n", "is not the mark"),
+        ("# /// skript\n# dependencies = []\n# ///\n", "'# /// skript' is not the mark"),
+        ("# /// scripts\n# dependencies = []\n# ///\n", "is not the mark"),
+        ("# // script\n# dependencies = []\n# //\n", "is not the mark"),
+        ("## /// script\n## dependencies = []\n## ///\n", "is not the mark"),
+        ("# //// script\n# requires-python = '>=3.9'\n# ///\n", "is not the mark"),
         ("# coding: latin-1\n# /// script\n# dependencies = []\n# ///\nx = '\xe9'\n", "is not valid UTF-8"),
     ],
 )
@@ -291,6 +296,10 @@ def test_a_script_whose_metadata_can_not_be_read_stops_the_search(tmp_path, text
         "# a block begins with /// script\n",
         "# ///script\n# begins a block\n",
         "# /// other\n# x = 1\n# ///\n",
+        "# // scripts are run by a runner\n# x = 1\n# ///\n",
+        "# // script\n# The part that is run.\n# //\n",
+        "# // script\n# /// other\n# x = 1\n# ///\n",
+        "# /// skript\n\n# x = 1\n# ///\n",
     ],
 )
 def test_a_script_without_metadata_is_passed_over(tmp_path, text):

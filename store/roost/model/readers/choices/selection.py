@@ -58,7 +58,8 @@ def _unknown_error(kind: ChoiceKind, name: str, offered: Sequence[str], location
     what = "extra" if kind == "extra" else "dependency group"
     near = find_near_key(name, offered)
     listed = ", ".join(offered[:_MOST_NAMES]) + (" …" if len(offered) > _MOST_NAMES else "")
-    hint = f"It has {what}s {listed}." if offered else f"It has no {what}s: leave out --{kind}."
+    plural = "s" if len(offered) > 1 else ""
+    hint = f"It has the {what}{plural} {listed}." if offered else f"It has no {what}s: leave out --{kind}."
     return ChoiceUnknownError(
         f"There is no {what} {name!r} in {location.path}" + (f"; did you mean {near!r}?" if near else ""),
         hint=hint,

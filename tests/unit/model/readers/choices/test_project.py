@@ -117,6 +117,8 @@ def test_an_unknown_choice_is_refused_with_what_there_is(
 def test_a_near_name_is_proposed(write: Write) -> None:
     assert "did you mean 'docs'" in refusal(write("pyproject.toml", HEAD + GROUPS), (), ("doc",)).message
     assert "leave out --extra" in refusal(write("pyproject.toml", HEAD + GROUPS), ("x",)).hint
+    one = write("pyproject.toml", HEAD + "[dependency-groups]\ndev = []\n")
+    assert refusal(one, (), ("x",)).hint == "It has the dependency group dev."
 
 
 @pytest.mark.parametrize(
