@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from roost.model.canonical.form import parse_canonical
 from roost.model.locks.differences import PackageView, compare_locks, compare_versions_naturally, index_packages
-from roost.model.locks.lock import Lock, PackageKind
+from roost.model.locks.lock import HostPython, Lock, PackageKind
 from roost.model.syntax.match_specs import MatchSpecError, spec_name
 
 MOST_LINES = 10
@@ -26,7 +26,7 @@ MOST_LINES = 10
 
 class PackageMove(msgspec.Struct, frozen=True, kw_only=True):
     """A package that differs between two locks. ``before`` and ``after`` are versions, with the build if only that
-    differs."""
+    differs, and equal if only the files differ."""
 
     name: str
     kind: Literal["conda", "pip", "jar", "r", "python"]
@@ -62,11 +62,8 @@ def find_moves(
     ]
     provider = compare_locks(before, after, compare_versions_naturally).provider
     if provider is not None and "conda" not in (provider.before, provider.after):
-        moves.append(
-            PackageMove(
-                name="python", kind="python", change="moved", asked=False, before=provider.before, after=provider.after
-            )
-        )
+        was, now = _without_common_word(provider.before, provider.after)
+        moves.append(PackageMove(name="python", kind="python", change="moved", asked=False, before=was, after=now))
     ordered = sorted(moves, key=lambda move: (_rank(move), move.name, move.kind))
     return tuple(msgspec.structs.replace(move, text=format_move(move)) for move in ordered)
 
@@ -77,6 +74,8 @@ def format_move(move: PackageMove) -> str:
         return f"+ {move.name} {move.after}"
     if move.change == "removed":
         return f"- {move.name} {move.before}"
+    if move.before == move.after and not move.was:
+        return f"~ {move.name} {move.before}: another build"
     kinds = f", from {move.kind} in place of {move.was}" if move.was else ""
     reason = f" ({move.needed_by})" if move.needed_by else ""
     return f"~ {move.name} {move.before} -> {move.after}{kinds}{reason}"
@@ -93,12 +92,16 @@ _Pair = tuple[tuple[PackageKind, PackageView] | None, tuple[PackageKind, Package
 
 def _pair_kinds(before: Lock, after: Lock) -> dict[str, _Pair]:
     """Return what differs by normalised name: what each lock has under it. A package that both conda and pip provide
-    (in one lock) is two entries, the second by ``name (pip)``."""
+    (in one lock) is two entries, the second by ``name (pip)``.
+
+    Another Python takes other wheels of the same versions, and a wheel that is yet to be built is the same as the one
+    that is made of it: neither is told."""
     old, new = index_packages(before), index_packages(after)
+    is_other_python = _find_python(before) != _find_python(after)
     pairs: dict[str, _Pair] = {}
     for kind, name in sorted({*old, *new}):
         was, now = old.get((kind, name)), new.get((kind, name))
-        if was is not None and now is not None and _same(was, now):
+        if was is not None and now is not None and _same(was, now, has_other_files=is_other_python and kind == "pip"):
             continue
         key = str(canonicalize_name(name)) if kind in ("conda", "pip") else name
         entry: _Pair = ((kind, was) if was else None, (kind, now) if now else None)
@@ -122,8 +125,23 @@ def _completes(one: _Pair, other: _Pair) -> bool:
     )
 
 
-def _same(was: PackageView, now: PackageView) -> bool:
-    return (was.version, was.build, was.sha256, was.place) == (now.version, now.build, now.sha256, now.place)
+def _same(was: PackageView, now: PackageView, *, has_other_files: bool) -> bool:
+    if (was.version, was.build, was.place) != (now.version, now.build, now.place):
+        return False
+    return was.sha256 == now.sha256 or has_other_files or not (was.sha256 and now.sha256)
+
+
+def _find_python(lock: Lock) -> tuple[str, ...]:
+    """Return what wheels are chosen for: the Python of a machine, or X.Y of conda's."""
+    if isinstance(lock.provider, HostPython):
+        return lock.provider.implementation, lock.provider.version, lock.provider.threading
+    return tuple(".".join(each.version.split(".")[:2]) for each in lock.conda if each.name == "python")
+
+
+def _without_common_word(before: str, after: str) -> tuple[str, str]:
+    """Return two names of Pythons without the implementation, if that is the same: ``cpython 3.11``."""
+    (first, _, was), (second, _, now) = before.partition(" "), after.partition(" ")
+    return (was, now) if first == second and was and now else (before, after)
 
 
 def _describe(name: str, pair: _Pair, asked: bool, after: Lock, differing: Mapping[str, _Pair]) -> PackageMove:

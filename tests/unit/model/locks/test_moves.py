@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,8 +87,23 @@ def test_another_build_and_another_python_are_told() -> None:
     )
     assert texts(before, after, None, form("scipy")) == [
         ("~ numpy 1 py311_0 -> 1 py312_0", False),
-        ("~ python cpython 3.11 -> cpython 3.12", False),
+        ("~ python 3.11 -> 3.12", False),
     ]
+
+
+def test_other_files_of_a_version_are_another_build_and_not_told_of_another_python() -> None:
+    former, later = (HostPython(version=version, implementation="cpython") for version in ("3.11", "3.12"))
+    one, other = (msgspec.structs.replace(wheel("a", "1.0"), sha256=sha256) for sha256 in ("x", "y"))
+    told = texts(lock(one, provider=former), lock(other, provider=former), None, form("b"))
+    assert told == [("~ a 1.0: another build", False)]
+    told = texts(lock(one, provider=former), lock(other, provider=later), None, form("b"))
+    assert told == [("~ python 3.11 -> 3.12", False)]
+    unbuilt = msgspec.structs.replace(one, kind="built", sha256="")
+    assert not texts(lock(unbuilt, provider=former), lock(other, provider=former), None, form("b"))
+    pypy = HostPython(version="3.11", implementation="pypy")
+    assert (
+        texts(lock(provider=former), lock(provider=pypy), None, form("b"))[0][0] == "~ python cpython 3.11 -> pypy 3.11"
+    )
 
 
 def test_the_list_is_short_and_counts_the_rest() -> None:
