@@ -11,7 +11,7 @@ from typing import Any
 
 from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, format_error
 from roost.client.terminal.progress import ProgressDisplay
-from roost.client.terminal.text import paint, render
+from roost.client.terminal.text import format_path, paint, render
 
 OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a write to standard output that has a reader."""
@@ -62,9 +62,7 @@ class Console:
     def note_source(self, source: Mapping[str, Any] | None) -> None:
         """Note which definition was chosen (``wire.SourceView``), if it is a file."""
         if source and source.get("path") and source.get("format") != "run":
-            path = str(source["path"])
-            relative = os.path.relpath(path)
-            self.note(f"using {path if relative.startswith('..') else relative} ({source.get('format')})")
+            self.note(f"using {format_path(str(source['path']))} ({source.get('format')})")
 
     def note_warnings(self, warnings: Iterable[Mapping[str, Any]]) -> None:
         """Note the warnings about a definition (``wire.WarningView``)."""

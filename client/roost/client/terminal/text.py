@@ -74,6 +74,12 @@ def format_count(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
+def format_path(path: str) -> str:
+    """Return ``path``, relative to the working folder if it is below it."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
 def format_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return columns as wide as their content; ``None`` and empty cells show as ``-``."""
     cells = [list(heads), *([_cell_text(cell) for cell in row] for row in rows)]

@@ -48,6 +48,8 @@ class FileLock(msgspec.Struct, frozen=True, kw_only=True):
     """A lock that a lock file has for a definition and its target: used as if by ``--lock``."""
 
     path: str
+    shown: str
+    """The path as people are told it."""
     lock: Lock
     digest: str
     """That of the lock as the file has it. Where wheels have to be built first, the prefix has another one."""

@@ -10,15 +10,25 @@ import msgspec
 
 from roost.daemon.decision.facts import Request
 from roost.daemon.decision.images import is_unmodified
-from roost.daemon.definitions.choices import list_chosen
+from roost.daemon.definitions.choices import get_choices
 from roost.daemon.definitions.resolve import is_pinned
 from roost.daemon.definitions.resolved import FileLock, FormerLock, ResolvedDefinition, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.lock_files.choice import CHOICES, PLATFORM_MISSING, LockChoice, choose_lock
+from roost.daemon.lock_files.choice import (
+    CHOICES,
+    PLATFORM_MISSING,
+    LockAsked,
+    LockChoice,
+    choose_lock,
+    format_command,
+    show_path,
+)
 from roost.daemon.lock_files.reading import LockFileMissingError, LockFileReader
 from roost.daemon.lock_files.vouching import UNFIT, LockFileVoucher
+from roost.daemon.oci.target_platforms import local_platform
 from roost.model.canonical.form import list_choice_rules
 from roost.model.errors import CodedError, InvalidRequestError, Location
+from roost.model.lock_files.lock_file import normalise_choices
 from roost.model.locks.lock import digest_lock
 from roost.store.index.index import Index
 from roost.wire.plans import EnvironmentSelector, Reason
@@ -55,22 +65,20 @@ class LockFiles:
         if place is None or not place.exists or is_pinned(selector) or not _has_lock(resolved):
             return resolved
         if is_new:
-            text = (
-                f"{place.path} stays as it is, and is used again without this: `roost lock --write --rebuild` renews it"
-            )
+            text = f"{show_path(place.path, selector.cwd)} stays as it is, and is used again without this: `roost lock --write --rebuild` renews it"
             return _with_warning(resolved, Reason(code="lock-file-kept", message=text))
-        file, chosen = await self.reader.read(place), bool(list_chosen(selector))
-        choice = choose_lock(file, place.path, resolved.digest, resolved.lock_scope, has_choices=chosen)
+        file, asked = await self.reader.read(place), describe_asked(resolved, selector, place.path)
+        choice = choose_lock(file, asked)
         if choice.lock is not None:
-            lock = FileLock(path=place.path, lock=choice.lock, digest=digest_lock(choice.lock))
+            lock = FileLock(path=place.path, shown=asked.path, lock=choice.lock, digest=digest_lock(choice.lock))
             misfit = await self._verify(resolved, selector, lock)
             if misfit is None:
                 return msgspec.structs.replace(resolved, file_lock=lock)
             former = FormerLock(lock=choice.lock, canonical=file.canonical, is_compared=False)
-            choice = LockChoice(reason=misfit, former=former)
+            choice = LockChoice(reason=misfit, why=misfit.message, former=former)
         assert choice.reason is not None
         if selector.locked:
-            raise _locked_error(choice.reason, place.path)
+            raise _locked_error(choice.reason.code, choice.why, asked, place.path)
         return _with_preferences(resolved, choice)
 
     async def _verify(
@@ -83,6 +91,24 @@ class LockFiles:
         return await self.voucher.verify(resolved, selector, lock)
 
 
+def describe_asked(resolved: TargetedDefinition, selector: EnvironmentSelector, path: str) -> LockAsked:
+    """Return what a request asks of the lock file ``path``."""
+    shown, choices = show_path(path, selector.cwd), normalise_choices(get_choices(selector))
+    option = ""
+    if resolved.platform != local_platform(resolved.definition.system):
+        option = f"--platform {resolved.platform}"
+    elif resolved.is_image and msgspec.structs.replace(resolved, is_image=False).uses_host_python:
+        option = "-t docker"
+    return LockAsked(
+        path=shown,
+        definition_digest=resolved.digest,
+        scope=resolved.lock_scope,
+        command=format_command(shown, selector.file, choices, option),
+        choices=choices,
+        has_additions=bool(selector.additions),
+    )
+
+
 def _with_preferences(resolved: TargetedDefinition, choice: LockChoice) -> TargetedDefinition:
     """Return ``resolved`` with what a solve prefers of the file, which is said once."""
     reason, former = choice.reason, choice.former
@@ -92,7 +118,7 @@ def _with_preferences(resolved: TargetedDefinition, choice: LockChoice) -> Targe
         has_same_rules = list_choice_rules(former.canonical) == list_choice_rules(resolved.canonical)
         former = former if has_same_rules else None
     resolved = msgspec.structs.replace(resolved, former=resolved.former or former)
-    if reason.code == CHOICES:
+    if not choice.is_said:
         return msgspec.structs.replace(resolved, lock_reasons=(reason,))
     return _with_warning(resolved, reason)
 
@@ -120,21 +146,19 @@ def _check_locked(resolved: ResolvedDefinition, selector: EnvironmentSelector, r
         )
     if not place.exists and _has_lock(resolved):
         raise LockFileMissingError(
-            f"--locked: {place.path} does not exist",
+            "--locked: the lock file does not exist",
             hint="`roost lock --write` writes it.",
             location=Location(path=place.path),
         )
 
 
-def _locked_error(reason: Reason, path: str) -> LockFileStaleError:
-    hints = {
-        PLATFORM_MISSING: "Run `roost lock --write` for the platforms that it is to have.",
-        UNFIT: "Install a Python that fits, or leave out --locked.",
-        CHOICES: "Leave out --locked, or the options that it was not written with.",
-    }
-    return LockFileStaleError(
-        f"--locked: {reason.message.partition(': its versions')[0].partition(': only its')[0]}",
-        hint=hints.get(reason.code, "Run `roost lock --write`, and look at the difference."),
-        location=Location(path=path),
-        fields={"reason": reason.code},
-    )
+def _locked_error(code: str, why: str, asked: LockAsked, path: str) -> LockFileStaleError:
+    hint = f"Run `{asked.command}`, and look at the difference."
+    if code == CHOICES:
+        hint = "Leave out --locked, or give the options that the file was written with."
+        hint = "Leave out --locked or --with." if asked.has_additions else f"{hint} `{asked.command}` replaces it."
+    elif code == UNFIT:
+        hint = "Install a Python that fits, or leave out --locked."
+    elif code == PLATFORM_MISSING:
+        hint = f"`{asked.command}` adds it."
+    return LockFileStaleError(f"--locked: {why}", hint=hint, location=Location(path=path), fields={"reason": code})

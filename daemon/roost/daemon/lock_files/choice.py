@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 import msgspec
 
 from roost.daemon.definitions.resolved import FormerLock
-from roost.model.lock_files.lock_file import LockFile
+from roost.model.definition import NO_CHOICES, Choices
+from roost.model.lock_files.lock_file import LOCK_FILE, LockFile
 from roost.model.locks.lock import CondaPackage, Lock
-from roost.model.records import HOST_SCOPE
 from roost.wire.plans import Reason
 
 STALE = "lock-stale"
@@ -21,37 +23,98 @@ class LockChoice(msgspec.Struct, frozen=True, kw_only=True):
     lock: Lock | None = None
     """The lock to use."""
     reason: Reason | None = None
-    """Why there is none."""
+    """Why there is none, and what happens instead."""
+    why: str = ""
+    """The same without what happens instead."""
+    is_said: bool = True
+    """Whether that is a warning; not so if whoever gave options must expect it."""
     former: FormerLock | None = None
     """What a solve prefers then."""
 
 
-def choose_lock(file: LockFile, path: str, definition_digest: str, scope: str, *, has_choices: bool) -> LockChoice:
-    """Return the lock for ``scope``: 1. if the file is for another definition, none; 2. if it has no such section,
-    none; 3. that of the section. ``has_choices``: options make another definition of what the file says."""
-    former = _find_former(file, scope)
-    if file.definition_digest != definition_digest:
-        if has_choices:
-            text = f"{path} is for the definition without these options: a solve prefers its versions"
-            return LockChoice(reason=Reason(code=CHOICES, message=text), former=former)
-        text = (
-            f"{path} is for another content of the definition ({file.definition_digest[7:19]}, now "
-            f"{definition_digest[7:19]}): only its versions are preferred; `roost lock --write` brings it up to date"
-        )
-        return LockChoice(reason=Reason(code=STALE, message=text), former=former)
-    lock = file.locks.get(scope)
+class LockAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks of a lock file."""
+
+    path: str
+    """Of the file, as people are told it."""
+    definition_digest: str
+    scope: str
+    command: str = "roost lock --write"
+    """What writes the lock for exactly this."""
+    choices: Choices = NO_CHOICES
+    """Normalised."""
+    has_additions: bool = False
+    """Whether there are packages of ``--with``, which no file has a lock for."""
+
+
+def choose_lock(file: LockFile, asked: LockAsked) -> LockChoice:
+    """Return the lock that is asked for: 1. if the file is for another definition, none; 2. if it has no such section,
+    none; 3. that of the section."""
+    former = _find_former(file, asked.scope)
+    if file.definition_digest != asked.definition_digest:
+        return msgspec.structs.replace(_explain_other_definition(file, asked), former=former)
+    lock = file.locks.get(asked.scope)
     if lock is not None:
         return LockChoice(lock=lock)
-    platforms = ", ".join(sorted(file.locks)) or "no platform"
-    text = (
-        f"{path} has locks for {platforms} and none for {scope}: its versions are preferred; "
-        f"`roost lock --write{_platform_option(scope)}` adds one"
+    why = f"{asked.path} has locks for {', '.join(sorted(file.locks)) or 'no platform'} and none for {asked.scope}"
+    instead = f"its versions are preferred; `{asked.command}` adds one"
+    return _refuse(PLATFORM_MISSING, why, instead, former=former)
+
+
+def _explain_other_definition(file: LockFile, asked: LockAsked) -> LockChoice:
+    """Return why a file for another definition has no lock: 1. options; 2. what the definition says."""
+    if asked.choices != file.choices:
+        written, now = format_choices(file.choices), format_choices(asked.choices)
+        why = f"{asked.path} was written {_with(written)}, and this is {_with(now)}"
+        given = f"give {written}, or " if written and not now else ""
+        instead = f"only its versions are preferred; {given}`{asked.command}` replaces it"
+        return _refuse(CHOICES, why, instead, is_said=not now)
+    if asked.has_additions:
+        why = f"{asked.path} is for the definition without --with"
+        return _refuse(CHOICES, why, "only its versions are preferred", is_said=False)
+    why = (
+        f"{asked.path} is for another content of the definition ({file.definition_digest[7:19]}, now "
+        f"{asked.definition_digest[7:19]})"
     )
-    return LockChoice(reason=Reason(code=PLATFORM_MISSING, message=text), former=former)
+    return _refuse(STALE, why, f"only its versions are preferred; `{asked.command}` brings it up to date")
 
 
-def _platform_option(scope: str) -> str:
-    return "" if scope.endswith(HOST_SCOPE) else f" --platform {scope}"
+def _refuse(code: str, why: str, instead: str, *, is_said: bool = True, former: FormerLock | None = None) -> LockChoice:
+    reason = Reason(code=code, message=f"{why}: {instead}")
+    return LockChoice(reason=reason, why=why, is_said=is_said, former=former)
+
+
+def format_choices(choices: Choices) -> str:
+    """Return the options of ``choices``; an empty text if there are none."""
+    words = [f"--python {choices.python}"] if choices.python is not None else []
+    words += [f"--extra {name}" for name in choices.extras] + [f"--group {name}" for name in choices.groups]
+    return " ".join(words)
+
+
+def tell_other_choices(former: Choices, choices: Choices, path: str) -> Reason | None:
+    """Return that a file is now for other choices than it was; ``None`` if it is for the same."""
+    if former == choices:
+        return None
+    was, now = _with(format_choices(former)), _with(format_choices(choices))
+    return Reason(code=CHOICES, message=f"{path} was written {was}, and is now for the definition {now}")
+
+
+def _with(options: str) -> str:
+    return f"with {options}" if options else "without options"
+
+
+def show_path(path: str, cwd: str) -> str:
+    """Return ``path``, relative to the working folder if it is below it."""
+    return path.removeprefix(f"{cwd.rstrip('/')}/")
+
+
+def format_command(path: str, file: str | None, choices: Choices, option: str) -> str:
+    """Return the command that writes the lock file ``path`` (as people are told it). ``file``: ``-f``, if it was given;
+    ``option``: the target or platform, if it is not the usual one."""
+    if file is None and path.rpartition("/")[2] != LOCK_FILE:
+        file = path.removesuffix(f".{LOCK_FILE}")
+    named = f"-f {shlex.quote(file)}" if file is not None else ""
+    return " ".join(word for word in ("roost lock --write", named, format_choices(choices), option) if word)
 
 
 def _find_former(file: LockFile, scope: str) -> FormerLock | None:

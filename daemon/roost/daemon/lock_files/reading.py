@@ -56,7 +56,7 @@ def read_lock_file(path: str) -> bytes:
     except FileNotFoundError as error:
         if not os.path.lexists(path):
             raise LockFileMissingError(
-                f"{path} does not exist", hint="`roost lock --write` writes it.", location=Location(path=path)
+                "The lock file does not exist", hint="`roost lock --write` writes it.", location=Location(path=path)
             ) from None
         raise _unreadable_error(path, "it is a link that leads nowhere") from error
     except OSError as error:

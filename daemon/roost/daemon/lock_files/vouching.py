@@ -74,7 +74,7 @@ class LockFileVoucher:
         try:
             python = await find_python(shared, job) if finds_python else None
         except NoInterpreterError as error:
-            text = f"The lock of {file_lock.path} is not used on this machine: {error.message}"
+            text = f"The lock of {file_lock.shown} is not used on this machine: {error.message}"
             return Reason(code=UNFIT, message=text)
         async with _naming(file_lock):
             await verify_offline(self._engines.conda_rules(), shared, job, allow_built=False, python=python)
@@ -100,7 +100,7 @@ class LockFileVoucher:
                 if any(map(is_source, file_lock.lock.wheels)):
                     raise
                 text = (
-                    f"Channels or indexes did not vouch for the lock of {file_lock.path}, which is used all the same: "
+                    f"Channels or indexes did not vouch for the lock of {file_lock.shown}, which is used all the same: "
                     f"{error.message}"
                 )
                 return VouchedLock(lock=file_lock.lock, reason=Reason(code=UNVOUCHED, message=text))

@@ -8,7 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from roost.daemon.definitions.resolved import FileLock, TargetedDefinition
-from roost.daemon.lock_files.choice import choose_lock
+from roost.daemon.lock_files.applying import describe_asked
+from roost.daemon.lock_files.choice import choose_lock, show_path
 from roost.daemon.lock_writing.writer import list_targets, require_place, target_platform
 from roost.daemon.planning.planner import Planner
 from roost.daemon.workspace.resolver import EnvironmentResolver
@@ -34,7 +35,7 @@ async def check_lock_file(
     file = await planner.lock_files.reader.read(place)
     wanted = LockFileRequest(what=request.what, target=request.target, platforms=request.platforms)
     targets = list_targets(resolved, wanted, None)
-    found = [choose_lock(file, place.path, resolved.digest, each.lock_scope, has_choices=False) for each in targets]
+    found = [choose_lock(file, describe_asked(each, request.what, place.path)) for each in targets]
     reasons = [choice.reason for choice in found if choice.reason is not None]
     if file.definition_digest == resolved.digest:
         reasons += await _verify(planner, file, place.path, targets[0], request.what)
@@ -64,10 +65,11 @@ async def _verify(
     for scope, lock in sorted(file.locks.items()):
         try:
             targeted = own if scope == own.lock_scope else _target_scope(own, scope)
-            found = FileLock(path=path, lock=lock, digest=digest_lock(lock))
+            shown = show_path(path, selector.cwd)
+            found = FileLock(path=path, shown=shown, lock=lock, digest=digest_lock(lock))
             await planner.lock_files.voucher.verify(targeted, selector, found, finds_python=False)
         except InvalidDefinitionError as error:
-            where = f"{error.location}: " if error.location is not None else ""
+            where = f"{show_path(str(error.location), selector.cwd)}: " if error.location is not None else ""
             reasons.append(Reason(code=error.code, message=f"{where}{error.message}"))
     return reasons
 
@@ -75,4 +77,4 @@ async def _verify(
 def _target_scope(own: TargetedDefinition, scope: str) -> TargetedDefinition:
     platform, is_host = scope.removesuffix(HOST_SCOPE), scope.endswith(HOST_SCOPE)
     targeted = target_platform(own, platform)
-    return msgspec.structs.replace(targeted, is_image=(not is_host and targeted.uses_host_python) or targeted.is_image)
+    return msgspec.structs.replace(targeted, is_image=False) if is_host else targeted

@@ -21,6 +21,7 @@ import msgspec
 from roost.daemon.builds.builds import Builds
 from roost.daemon.decision.facts import Request
 from roost.daemon.decision.images import is_unmodified
+from roost.daemon.definitions.choices import get_choices
 from roost.daemon.definitions.resolved import LockFilePlace, ResolvedDefinition, TargetedDefinition, target_definition
 from roost.daemon.edits.locking import EditLock, EditLocks
 from roost.daemon.edits.replacement import FilePresentError, OriginalFile, create_file, read_original, replace_file
@@ -30,13 +31,14 @@ from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.jobs.work_stream import stream_work
+from roost.daemon.lock_files.choice import show_path, tell_other_choices
 from roost.daemon.lock_files.reading import read_lock_file
 from roost.daemon.lock_writing.merging import MergedFile, merge_locks
 from roost.daemon.lock_writing.portability import make_portable
 from roost.daemon.planning.planner import Planner
 from roost.daemon.workspace.resolver import EnvironmentResolver
 from roost.model.errors import CodedError, InvalidRequestError
-from roost.model.lock_files.lock_file import LockFile
+from roost.model.lock_files.lock_file import LockFile, normalise_choices
 from roost.model.lock_files.parsing import LockFileInvalidError, LockFileNewerError, parse_lock_file
 from roost.model.lock_files.writing import write_lock_file
 from roost.model.locks.lock import Lock
@@ -46,7 +48,7 @@ from roost.store.store import Store
 from roost.wire.builds import Message
 from roost.wire.edits import LockFileMessage, LockFileRequest, LockFileResult
 from roost.wire.plans import EnvironmentSelector
-from roost.wire.protocol import ErrorBody
+from roost.wire.protocol import ErrorBody, WarningView
 
 log = logging.getLogger(__name__)
 
@@ -93,14 +95,19 @@ class LockFileWriter:
             for number, targeted in enumerate(targets):
                 lock = await self._lock(targeted, request, former, progress, is_own=number == 0)
                 locks[targeted.lock_scope] = make_portable(lock, targeted.lock_scope)
-            merged = merge_locks(former, resolved.canonical, locks, whole=request.rebuild)
+            choices = normalise_choices(get_choices(request.what))
+            merged = merge_locks(former, resolved.canonical, locks, choices=choices, whole=request.rebuild)
             written = await finish_thread_despite_cancel(_replace, place.path, original, merged, request.umask)
+        other = None
+        if former is not None:
+            other = tell_other_choices(former.choices, choices, show_path(place.path, request.what.cwd))
+        told = [WarningView(code=other.code, message=other.message)] if other is not None else []
         return LockFileResult(
             file=place.path,
             is_written=written,
             definition_digest=resolved.digest,
             sections=list(merged.sections),
-            warnings=resolved.warnings,
+            warnings=[*resolved.warnings, *told],
         )
 
     async def _lock(
@@ -156,20 +163,22 @@ def list_targets(
     """
     asked = Request(definition=resolved.definition, target=request.target, ignore_image=request.what.ignore_image)
     own = target_definition(resolved, asked)
-    scopes = [scope for scope in former.locks if request.rebuild and not scope.endswith(HOST_SCOPE)] if former else []
+    scopes = list(former.locks) if former is not None and request.rebuild else []
     targets = {own.lock_scope: own}
-    for platform in (*request.platforms, *scopes):
+    if (here := resolved.for_prefix()).lock_scope in scopes:
+        targets.setdefault(here.lock_scope, here)
+    for platform in (*request.platforms, *(scope for scope in scopes if not scope.endswith(HOST_SCOPE))):
         targeted = target_platform(own, platform)
         targets.setdefault(targeted.lock_scope, targeted)
     return list(targets.values())
 
 
 def target_platform(own: TargetedDefinition, platform: str) -> TargetedDefinition:
-    """Return the definition of ``own`` for another platform. What a Python of this machine provides here, conda's
-    Python provides there, as in images. Raises PlatformUnknownError."""
+    """Return the definition of ``own`` for a platform that is named: whatever is provided here by a Python of this
+    machine, conda's Python provides there, as in images, so that the name means the same on every machine.
+    Raises PlatformUnknownError."""
     baseline_packages(platform, own.definition.system)
-    is_image = own.is_image or (own.uses_host_python and platform != own.platform)
-    return msgspec.structs.replace(own, platform=platform, is_image=is_image)
+    return msgspec.structs.replace(own, platform=platform, is_image=own.is_image or own.uses_host_python)
 
 
 def _read(place: LockFilePlace) -> OriginalFile | None:

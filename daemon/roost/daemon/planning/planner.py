@@ -319,7 +319,7 @@ def _file_lock(found: FileLock) -> LockFacts:
 
 
 def _file_reason(found: FileLock) -> Reason:
-    text = f"{found.path} has lock {short_digest(found.digest)} for this definition"
+    text = f"{found.shown} has lock {short_digest(found.digest)} for this definition"
     return Reason(code="lock-file", message=text)
 
 

@@ -4,6 +4,7 @@ The text has UTF-8 lines; a line that begins with ``#`` is a comment. In this or
 
     format 1
     definition sha256:…             the definition digest that all locks here are for
+    choices {…}                     the options that it was written with, if any: python, extras, groups
     asked conda {…}                 a section each of the definition's canonical form, which has that digest; sorted
     [linux-64]                      a section for each scope, sorted: a platform, with +host for a machine's Python
     lock sha256:…                   the lock digest
@@ -26,8 +27,10 @@ from collections.abc import Sequence
 import msgspec
 
 from roost.model.canonical.form import digest_bytes
+from roost.model.definition import NO_CHOICES, Choices
 from roost.model.locks.lock import CondaPackage, HostPython, Jar, Lock, Provider, RPackage, Wheel, with_format
 from roost.model.records import HOST_SCOPE
+from roost.model.syntax.pip_lines import normalise_name
 
 LOCK_FILE = "roost.lock"
 """Name of the lock file of the definition that a folder's search finds; any other one's is ``NAME.roost.lock``."""
@@ -48,6 +51,8 @@ class LockFile(msgspec.Struct, frozen=True, kw_only=True):
 
     canonical: bytes
     """The canonical form of the definition. Another machine can say by it what has changed since."""
+    choices: Choices = NO_CHOICES
+    """What was chosen of the definition, normalised: part of its canonical form, and told by name if that differs."""
     locks: dict[str, Lock] = {}
     """Scope (``scope_of``) to lock."""
 
@@ -67,6 +72,12 @@ class LockSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     unanswered: dict[str, str] = {}
     bundle: str = ""
     format: int = 1
+
+
+def normalise_choices(choices: Choices) -> Choices:
+    """Return ``choices`` as a file has them: names as PEP 503 normalises them, sorted, each once."""
+    extras, groups = (tuple(sorted({*map(normalise_name, names)})) for names in (choices.extras, choices.groups))
+    return Choices(python=choices.python, extras=extras, groups=groups)
 
 
 def scope_of(lock: Lock) -> str:

@@ -10,6 +10,7 @@ import re
 import msgspec
 
 from roost.model.canonical.form import digest_bytes
+from roost.model.definition import NO_CHOICES, Choices
 from roost.model.errors import MALFORMED_JSON, InvalidDefinitionError, Location
 from roost.model.lock_files.lock_file import (
     END,
@@ -18,6 +19,7 @@ from roost.model.lock_files.lock_file import (
     LockFile,
     LockSummary,
     digest_lines,
+    normalise_choices,
     scope_of,
 )
 from roost.model.lock_files.writing import format_line, list_asked_lines, list_lock_lines
@@ -25,6 +27,8 @@ from roost.model.locks.lock import LOCK_FORMAT, Lock, MarkerOutcome, RemoteInput
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SECTION = re.compile(r"\[([a-z0-9][a-z0-9.+-]{0,99})\]")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _CONFLICT = re.compile(r"(<{7}|>{7}|\|{7})( |$)|={7}$")
 _REWRITE = (
@@ -107,7 +111,7 @@ class _LockFileParser:
             )
         if int(number) != LOCK_FILE_FORMAT:
             raise self._error(line, f"There is no format {number} of lock files")
-        canonical = self._parse_definition()
+        canonical, choices = self._parse_definition()
         locks: dict[str, Lock] = {}
         while (peeked := self._peek())[1] != END:
             line, scope = self._take_section()
@@ -116,11 +120,13 @@ class _LockFileParser:
             locks[scope] = self._parse_lock(line, scope)
         if self._next + 1 != len(self._lines):
             raise self._error(self._lines[self._next + 1][0], f"There is more after `{END}` in line {peeked[0]}")
-        return LockFile(canonical=canonical, locks=locks)
+        return LockFile(canonical=canonical, choices=choices, locks=locks)
 
-    def _parse_definition(self) -> bytes:
-        """Return the canonical form of the definition, which must have the digest that the file states."""
+    def _parse_definition(self) -> tuple[bytes, Choices]:
+        """Return the canonical form of the definition, which must have the digest that the file states, and the choices
+        that it was written with."""
         line, stated = self._take("definition", _DIGEST)
+        choices = self._parse_choices()
         sections: dict[str, object] = {}
         found: list[str] = []
         while (peeked := self._peek())[1].startswith("asked "):
@@ -136,7 +142,23 @@ class _LockFileParser:
             raise self._error(line, "The `asked` lines are not as roost writes them")
         if digest_bytes(canonical) != stated:
             raise self._error(line, "The `asked` lines do not have the definition digest that the file states")
-        return canonical
+        return canonical, choices
+
+    def _parse_choices(self) -> Choices:
+        line, text = self._peek()
+        kind, _, data = text.partition(" ")
+        if kind != "choices":
+            return NO_CHOICES
+        self._next += 1
+        try:
+            choices = msgspec.json.decode(data, type=Choices)
+        except MALFORMED_JSON as error:
+            raise self._error(line, f"The `choices` line can't be read: {error}") from error
+        is_name = all(map(_NAME.fullmatch, (*choices.extras, *choices.groups)))
+        is_valid = is_name and (choices.python is None or _VERSION.fullmatch(choices.python))
+        if not is_valid or choices != normalise_choices(choices) or format_line(kind, choices) != text or data == "{}":
+            raise self._error(line, "The `choices` line is not as roost writes it")
+        return choices
 
     def _parse_lock(self, header: int, scope: str) -> Lock:
         """Return the lock of a section, which must have the digests that the section states."""

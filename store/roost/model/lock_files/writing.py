@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from roost.model.definition import NO_CHOICES
 from roost.model.lock_files.lock_file import END, LOCK_FILE_FORMAT, LockFile, LockSummary, digest_lines
 from roost.model.locks.lock import CondaPackage, Jar, Lock, RPackage, Wheel, digest_lock
 
@@ -17,7 +18,9 @@ _HEADER = """\
 
 def write_lock_file(file: LockFile) -> str:
     """Return the text of ``file``. It does not depend on the order of packages and locks."""
-    lines = [f"format {LOCK_FILE_FORMAT}", f"definition {file.definition_digest}", *list_asked_lines(file.canonical)]
+    lines = [f"format {LOCK_FILE_FORMAT}", f"definition {file.definition_digest}"]
+    lines += [format_line("choices", file.choices)] if file.choices != NO_CHOICES else []
+    lines += list_asked_lines(file.canonical)
     for scope in sorted(file.locks):
         lock = file.locks[scope]
         body = list_lock_lines(lock)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.lock_files.choice import choose_lock
+from roost.daemon.lock_files.choice import LockAsked, choose_lock, format_command, show_path, tell_other_choices
 from roost.model.canonical.form import digest_bytes
+from roost.model.definition import NO_CHOICES, Choices
 from roost.model.lock_files.lock_file import LockFile
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock
 
@@ -27,32 +28,78 @@ FILE = LockFile(
 )
 
 
+WEB = Choices(extras=("web",))
+OTHER = "sha256:" + "0" * 64
+
+
 @pytest.mark.parametrize("scope", sorted(FILE.locks))
 def test_a_section_for_the_definition_and_the_scope_is_used(scope: str) -> None:
-    for has_choices in (False, True):  # it may have been written with the same options
-        chosen = choose_lock(FILE, "p", DIGEST, scope, has_choices=has_choices)
+    for choices in (NO_CHOICES, WEB):  # options may change nothing
+        chosen = choose_lock(FILE, LockAsked(path="p", definition_digest=DIGEST, scope=scope, choices=choices))
         assert (chosen.lock, chosen.reason, chosen.former) == (FILE.locks[scope], None, None)
 
 
 @pytest.mark.parametrize(
-    ("digest", "scope", "has_choices", "code", "is_compared"),
+    ("digest", "scope", "choices", "code", "is_compared"),
     [
-        ("sha256:" + "0" * 64, "linux-64", False, "lock-stale", True),
-        ("sha256:" + "0" * 64, "linux-64", True, "lock-choices", True),
-        ("sha256:" + "0" * 64, "linux-aarch64", False, "lock-stale", False),
-        (DIGEST, "linux-aarch64", False, "lock-file-platform-missing", False),
-        (DIGEST, "osx-arm64+host", False, "lock-file-platform-missing", False),
+        (OTHER, "linux-64", NO_CHOICES, "lock-stale", True),
+        (OTHER, "linux-64", WEB, "lock-choices", True),
+        (OTHER, "linux-aarch64", NO_CHOICES, "lock-stale", False),
+        (DIGEST, "linux-aarch64", NO_CHOICES, "lock-file-platform-missing", False),
+        (DIGEST, "osx-arm64+host", NO_CHOICES, "lock-file-platform-missing", False),
     ],
 )
 def test_what_does_not_fit_is_preferred(
-    digest: str, scope: str, has_choices: bool, code: str, is_compared: bool
+    digest: str, scope: str, choices: Choices, code: str, is_compared: bool
 ) -> None:
-    chosen = choose_lock(FILE, "/p/roost.lock", digest, scope, has_choices=has_choices)
+    asked = LockAsked(path="p/roost.lock", definition_digest=digest, scope=scope, choices=choices)
+    chosen = choose_lock(FILE, asked)
     assert chosen.lock is None
     assert chosen.reason is not None
-    assert (chosen.reason.code, "/p/roost.lock" in chosen.reason.message) == (code, True)
+    assert chosen.reason.message.startswith(f"{chosen.why}: ")
+    assert (chosen.reason.code, chosen.why.startswith("p/roost.lock ")) == (code, True)
     assert chosen.former is not None
     assert (chosen.former.canonical, chosen.former.is_compared) == (FORM, is_compared)
     (package,) = chosen.former.lock.conda
     assert package.version == "1"
     assert bool(package.sha256) is is_compared, "of another platform only the versions are preferred"
+
+
+@pytest.mark.parametrize(
+    ("written", "now", "why", "is_said"),
+    [
+        (WEB, NO_CHOICES, "was written with --extra web, and this is without options", True),
+        (NO_CHOICES, WEB, "was written without options, and this is with --extra web", False),
+        (
+            WEB,
+            Choices(python="3.12", groups=("dev",)),
+            "was written with --extra web, and this is with --python 3.12 --group dev",
+            False,
+        ),
+        (WEB, WEB, "is for another content of the definition", True),
+    ],
+)
+def test_other_options_are_not_told_as_another_content(written: Choices, now: Choices, why: str, is_said: bool) -> None:
+    file = LockFile(canonical=FORM, choices=written, locks=FILE.locks)
+    asked = LockAsked(path="roost.lock", definition_digest=OTHER, scope="linux-64", choices=now, command="COMMAND")
+    chosen = choose_lock(file, asked)
+    assert chosen.reason is not None
+    assert why in chosen.why
+    assert "`COMMAND`" in chosen.reason.message
+    assert ("give --extra web" in chosen.reason.message) is (written != now and now == NO_CHOICES)
+    assert chosen.is_said is is_said
+    changed = tell_other_choices(written, now, "roost.lock")
+    assert (changed is None) == (written == now)
+
+
+def test_packages_of_one_run_are_told_in_silence() -> None:
+    asked = LockAsked(path="p", definition_digest=OTHER, scope="linux-64", has_additions=True)
+    chosen = choose_lock(FILE, asked)
+    assert (chosen.why, chosen.is_said) == ("p is for the definition without --with", False)
+
+
+def test_the_command_names_the_file_and_the_options() -> None:
+    assert format_command("roost.lock", None, NO_CHOICES, "") == "roost lock --write"
+    assert format_command("a/dev.txt.roost.lock", None, WEB, "") == "roost lock --write -f a/dev.txt --extra web"
+    assert format_command("roost.lock", "a b.txt", WEB, "-t docker").endswith("-f 'a b.txt' --extra web -t docker")
+    assert [show_path(path, "/a/b") for path in ("/a/b/c/d", "/a/bc", "/c")] == ["c/d", "/a/bc", "/c"]

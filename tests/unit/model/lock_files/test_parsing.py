@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.model.lock_files.lock_file import LockFile, scope_of, to_portable
+from roost.model.definition import Choices
+from roost.model.lock_files.lock_file import LockFile, normalise_choices, scope_of, to_portable
 from roost.model.lock_files.parsing import (
     LockFileConflictError,
     LockFileInvalidError,
@@ -128,6 +129,21 @@ def test_a_merge_conflict_is_named_with_its_line_and_the_command() -> None:
 def test_a_newer_format_is_named() -> None:
     with pytest.raises(LockFileNewerError, match="format 2"):
         parse_lock_file(TEXT.replace("format 1\n", "format 2\n", 1).encode(), "p")
+
+
+CHOICES = Choices(python="3.12", extras=("a-b", "web"), groups=("dev",))
+
+
+def test_choices_are_stated_normalised_and_only_as_they_are_written() -> None:
+    given = Choices(python="3.12", extras=("web", "A_b", "a.b"), groups=("dev",))
+    text = write_lock_file(LockFile(canonical=CANONICAL, choices=normalise_choices(given)))
+    assert parse_lock_file(text.encode(), "p").choices == CHOICES
+    line = 'choices {"python":"3.12","extras":["a-b","web"],"groups":["dev"]}'
+    assert line in text.splitlines()
+    others = ['{"extras":["web","a-b"]}', '{"extras":["A"]}', "{}", '{"python":"x"}', '{"extras":["web"],"more":1}']
+    for other in [*(f"choices {each}" for each in others), f"{line}\n{line}", "choices", "choices 1"]:
+        with pytest.raises(LockFileInvalidError):
+            parse_lock_file(text.replace(line, other).encode(), "p")
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \n", b"\xff\xfe", TEXT.encode() + b"more\n", b"[linux-64]\n"])

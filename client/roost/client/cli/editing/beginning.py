@@ -7,10 +7,10 @@ import shlex
 from typing import Any
 
 from roost.client.cli.context import Context
-from roost.client.cli.editing.text import format_path
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.selector import require_utf8, working_folder
 from roost.client.errors import usage_error
+from roost.client.terminal.text import format_path
 
 Json = dict[str, Any]
 

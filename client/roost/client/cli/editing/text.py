@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
-from roost.client.terminal.text import format_count
+from roost.client.terminal.text import format_count, format_path
 
 Json = dict[str, Any]
 MOST_CHANGES = 10
@@ -40,9 +39,3 @@ def format_item(item: Json, path: str, *, is_trial: bool = False) -> str:
     if action == "changed":
         return f"{verb} {before} to {after}{version} at {place}"
     return f"{verb} {after if action == 'added' else before or item['name']}{version} at {place}"
-
-
-def format_path(path: str) -> str:
-    """Return ``path``, relative to the working folder if it is below it."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative

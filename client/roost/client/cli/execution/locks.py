@@ -13,7 +13,7 @@ from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.selector import add_selector_options, build_selector
 from roost.client.errors import unreachable_error, usage_error
 from roost.client.terminal.progress import ProgressDisplay
-from roost.client.terminal.text import format_count
+from roost.client.terminal.text import format_count, format_path
 
 Json = dict[str, Any]
 LOCK_FORMATS = {".yml": "conda-lock", ".yaml": "conda-lock", ".txt": "explicit", "pixi.lock": "pixi"}
@@ -28,18 +28,24 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "lock",
         lock_command,
-        "Write the lock beside the definition, or in another tool's format.",
+        "Write roost.lock beside the definition (--write), or print the lock in another tool's format.",
         "roost lock --write --platform osx-arm64",
     )
     add_selector_options(lock)
     lock.add_argument(
         "--platform", action="append", default=[], metavar="P", help="such as linux-64, osx-arm64 or linux-64+cuda12"
     )
-    lock.add_argument("--write", action="store_true", help="write roost.lock beside the definition, to commit it")
+    lock.add_argument(
+        "--write", action="store_true", help="write roost.lock beside the definition, to commit it; not with --with"
+    )
     lock.add_argument("--rebuild", action="store_true", help="with --write: replace it by a new solve")
     lock.add_argument("--check", action="store_true", help="whether roost.lock fits the definition; status 1 if not")
-    lock.add_argument("--format", choices=("conda-lock", "pixi", "explicit"), help="default: by the file's name")
-    lock.add_argument("-o", dest="output", metavar="FILE", help="write FILE instead of standard output")
+    lock.add_argument(
+        "--format", choices=("conda-lock", "pixi", "explicit"), help="default: by the file's name, else conda-lock"
+    )
+    lock.add_argument(
+        "-o", dest="output", metavar="FILE", help="write another tool's format to FILE, and not to standard output"
+    )
 
 
 def lock_command(context: Context) -> int:
@@ -112,12 +118,12 @@ def _request_writing(context: Context, request: Json) -> Json:
 
 def _written_lines(result: Json) -> Iterator[str]:
     verb = "wrote" if result["is_written"] else "unchanged"
-    yield f"{verb} {result['file']}"
+    yield f"{verb} {format_path(result['file'])}"
     for section in result["sections"]:
         counted = format_count(section["packages"], "package")
         if section["state"] == "dropped":
             hint = f"--platform {section['scope']}" if not section["scope"].endswith("+host") else "--write there"
-            yield f"  {section['scope']}  dropped: it was locked for another content of the definition ({hint} adds it)"
+            yield f"  {section['scope']}  dropped: it was locked for the definition as it was ({hint} adds it)"
         else:
             yield f"  {section['scope']}  {section['state']}, {counted}"
 
@@ -135,7 +141,7 @@ def _check_lines(answer: Json) -> Iterator[str]:
     from roost.client.cli.environments.changes import change_lines
 
     if answer["fits"]:
-        yield f"{answer['file']} fits ({', '.join(answer['scopes'])})"
+        yield f"{format_path(answer['file'])} fits ({', '.join(answer['scopes'])})"
     for reason in answer["reasons"]:
         yield f"{reason['message']} [{reason['code']}]"
     differences = answer["differences"]

@@ -40,7 +40,8 @@ def plan_command(context: Context) -> int:
     request.update({"solve": True} if context.options.solve else {})
     answer = context.request("POST", "/v1/plans", request)
     context.note_source(answer.get("source"))
-    context.note_warnings(answer.get("warnings", []))
+    told = set() if context.json else {reason["message"] for plan in answer["plans"] for reason in plan["reasons"]}
+    context.note_warnings(each for each in answer.get("warnings", []) if each["message"] not in told)
     if context.json:
         context.print_json(answer)
         return 0
