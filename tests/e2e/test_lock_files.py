@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -182,6 +183,30 @@ def test_what_does_not_fit_is_said_and_only_preferred(roost: Roost) -> None:
     os.unlink(roost.folder / "roost.lock")
     assert failure(roost, 7, "lock", "--check")["code"] == "lock-file-missing"
     assert failure(roost, 7, "build", "--locked")["code"] == "lock-file-missing"
+
+
+def test_options_that_it_was_written_with_are_stated_and_told(roost: Roost) -> None:
+    roost.write(
+        "pyproject.toml",
+        '[project]\nname = "x"\nversion = "1"\ndependencies = ["left<2"]\n'
+        '[project.optional-dependencies]\nweb = ["right"]\n[tool.roost]\nproject = false\n',
+    )
+    roost.ok("lock", "--write")
+    replaced = roost.run("lock", "--write", "--extra", "web")
+    assert "written without options, and is now for the definition with --extra web" in replaced.stderr
+    assert 'choices {"extras":["web"]}' in (roost.folder / "roost.lock").read_text()
+    assert roost.json("plan", "--locked", "--extra", "Web")["lock_digest"]
+    said = roost.run("plan")
+    expected = "roost.lock was written with --extra web, and this is without options"
+    assert (said.stdout + said.stderr).count(expected) == 1
+    assert "give --extra web" in said.stdout
+    assert expected in roost.run("lock", "--check").stdout
+    for options in ((), ("--with", "right==1.0")):
+        error = failure(roost, 1, "plan", "--locked", *options)
+        assert (error["message"], error["fields"]["reason"]) == (f"--locked: {expected}", "lock-choices")
+    error = failure(roost, 1, "plan", "--locked", "--extra", "web", "--with", "missing")
+    assert "prefer" not in error["message"]
+    assert "--with" in error["hint"]
 
 
 def test_named_files_and_scripts_have_lock_files_of_their_own(roost: Roost) -> None:
@@ -444,11 +469,23 @@ def test_an_image_of_pip_packages_has_a_lock_of_its_own_beside_that_of_the_machi
     missing = roost.json("plan", "-t", "docker")
     assert "lock-file-platform-missing" in codes(missing)
     assert failure(roost, 1, "plan", "-t", "docker", "--locked")["fields"]["reason"] == "lock-file-platform-missing"
-    sections = roost.json("lock", "--write", "-t", "docker")["sections"]
+    said = roost.run("plan", "-t", "docker")
+    assert (said.stdout + said.stderr).count("none for linux-64") == 1
+    (command,) = re.findall(r"`roost ([^`]*)` adds one", said.stdout)
+    assert command == "lock --write -t docker"
+    only = (roost.folder / "roost.lock").read_text()
+    sections = roost.json(*command.split())["sections"]
     assert [(each["scope"], each["state"]) for each in sections] == [("linux-64", "new"), ("linux-64+host", "kept")]
     image, host = (roost.json("plan", "-t", target, "--locked") for target in ("docker", "local"))
     assert [image["lock_digest"], host["lock_digest"]] == [each["lock_digest"] for each in sections]
     assert "lock-file" in codes(image)
+    # By the platform's name it is the same on every machine, and a rebuild loses neither.
+    roost.write("roost.lock", only)
+    named = roost.json("lock", "--write", "--platform", "linux-64")["sections"]
+    assert [each["lock_digest"] for each in named] == [each["lock_digest"] for each in sections]
+    roost.write("requirements.txt", "left\n")
+    rebuilt = roost.json("lock", "--write", "--rebuild", "-t", "docker")["sections"]
+    assert [each["state"] for each in rebuilt] == ["changed", "changed"]
 
 
 def test_what_is_added_in_a_clone_moves_nothing_that_was_locked(roost: Roost, other: Roost) -> None:

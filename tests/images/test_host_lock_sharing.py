@@ -276,7 +276,7 @@ def test_a_lock_file_comes_before_the_registry_and_travels_to_pythons_that_fit(
     third.write("roost.lock", text)
     reasons = {each["code"]: each["message"] for each in third.json("plan", "--solve")["plans"][0]["reasons"]}
     assert f"cpython {older.minor}" in reasons["lock-unfit"]
-    assert str(third.folder / "roost.lock") in reasons["lock-unfit"]
+    assert "roost.lock" in reasons["lock-unfit"]
     refused = third.failed(1, "build", "--locked")
     assert refused.get("error", refused)["code"] == "lock-stale"
     assert third.json("lock", "--check")["fits"], "the file fits its definition"

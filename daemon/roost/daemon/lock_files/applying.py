@@ -65,7 +65,8 @@ class LockFiles:
         if place is None or not place.exists or is_pinned(selector) or not _has_lock(resolved):
             return resolved
         if is_new:
-            text = f"{show_path(place.path, selector.cwd)} stays as it is, and is used again without this: `roost lock --write --rebuild` renews it"
+            shown = show_path(place.path, selector.cwd)
+            text = f"{shown} stays as it is, and is used again without this: `roost lock --write --rebuild` renews it"
             return _with_warning(resolved, Reason(code="lock-file-kept", message=text))
         file, asked = await self.reader.read(place), describe_asked(resolved, selector, place.path)
         choice = choose_lock(file, asked)
