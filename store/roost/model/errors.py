@@ -38,6 +38,8 @@ class CodedError(Exception):
     exit_status: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+    is_logged: ClassVar[bool] = False
+    """Whether the log of the build that it ended may have more than the message: output of other programs."""
 
     def __init__(
         self,

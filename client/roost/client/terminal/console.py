@@ -78,7 +78,7 @@ class Console:
         if self.json:
             self.print_json(error.body)
             return
-        for line in log:
+        for line in without_repeated(log, error.body.get("message", "")):
             print(f"  | {render(line)}", file=sys.stderr)
         print(format_error(error.body), file=sys.stderr, flush=True)
 
@@ -86,6 +86,15 @@ class Console:
         """Clear the progress line, if one is being redrawn."""
         if self.display is not None:
             self.display.close()
+
+
+def without_repeated(log: Iterable[str], message: str) -> list[str]:
+    """Return the lines of a build's log that the ``message`` of its error does not say as well."""
+    marks = ("error:", "cause:")  # of uv
+    said = [line.strip() for line in message.split("\n")]
+    bare = [(line, line.strip()) for line in log]
+    cut = [(line, text.split(":", 1)[1].strip() if text.startswith(marks) else text) for line, text in bare]
+    return [line for line, text in cut if text and text not in said and not said[0].endswith(text)]
 
 
 def format_note(text: str) -> list[str]:

@@ -12,17 +12,17 @@ from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.errors import CodedError, Location
 from roost.store.disk.regular_files import read_regular
 
-_LOG = "`roost builds logs`"
 _MOST_READ = 1 << 20
 
 
 def explain_failure(error: CodedError, resolved: TargetedDefinition, build_id: str) -> None:
-    """Add to ``error``, which ended a build of ``resolved``, where it is written and the build's id. Blocks.
+    """Add to ``error``, which ended a build of ``resolved``, where it is written and where the log is. Blocks.
 
     ``fields`` of the error say what it is about: a docker ``instruction`` or its ``line``, or the ``url`` or
     ``package`` of a pip line.
     """
-    error.hint = error.hint.replace(_LOG, f"`roost builds logs {build_id}`")
+    if error.is_logged:
+        error.hint = f"{error.hint} `roost builds logs {build_id}` has the whole output.".strip()
     if error.location is None:
         error.location = _find_location(error, resolved)
 

@@ -30,7 +30,7 @@ class Progress(Protocol):
         """``step`` ended."""
 
     def log(self, line: str) -> None:
-        """A line for the build's log, without credentials."""
+        """A line for the build's log, without credentials; a text of several lines is a line each."""
 
     def note(self, line: str) -> None:
         """A line that somebody has written for the user, who sees it at once; it is in the build's log too."""

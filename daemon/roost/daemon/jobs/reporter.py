@@ -85,10 +85,16 @@ class BuildProgress:
         self._send(Message(event="step", step=step, state="finished"))
 
     def log(self, line: str) -> None:
-        self._send(Message(event="log", line=redact(self._values.mask(line))))
+        for each in self._split(line):
+            self._send(Message(event="log", line=each))
 
     def note(self, line: str) -> None:
-        self._send(Message(event="log", line=redact(self._values.mask(line)), note=True))
+        for each in self._split(line):
+            self._send(Message(event="log", line=each, note=True))
+
+    def _split(self, text: str) -> list[str]:
+        """Return the lines of ``text`` without what nobody may see, which may go over several lines."""
+        return redact(self._values.mask(text)).splitlines() or [""]
 
     async def record(self, index: Index) -> None:
         """Store how long the steps took, and what they had to do, for estimates.

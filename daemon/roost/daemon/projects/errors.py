@@ -18,6 +18,7 @@ class ProjectBuildError(BuildError):
     """The project itself can't be installed. Its dependencies are ready."""
 
     code = "project-build-failed"
+    is_logged: ClassVar[bool] = True
 
 
 class ProjectChangedError(BuildError):
@@ -37,6 +38,11 @@ def explain_project_failure(error: CodedError, project: Wheel) -> CodedError:
         return error
     folder = project.path or ""
     hint = f"{_CONTINUE} To have it, fix what is reported above; `package = false` in [tool.uv] never installs it."
+    if module := error.fields.get("module"):
+        hint = (
+            f"Its build lacks the module {module}: correct `build-backend`, or add what has the module to `requires`, "
+            f"both under [build-system]. {_CONTINUE}"
+        )
     if any(text in error.message for text in _NOT_WRITABLE) and not os.access(folder, os.W_OK):
         hint = f"Its build backend writes into {folder}, which can't be written. {_CONTINUE}"
     return ProjectBuildError(

@@ -9,6 +9,7 @@ import pytest
 
 from roost.daemon.builds.failures import explain_failure
 from roost.daemon.definitions.resolved import TargetedDefinition
+from roost.daemon.engines.uv.errors import UvFailedError
 from roost.model.definition import Base, Definition, InputFile, Pip, PipItem, ReadResult
 from roost.model.errors import BuildError, Location
 from roost.wire.plans import SourceView
@@ -84,7 +85,10 @@ def test_a_pip_line_is_found_by_its_url_or_its_name(fields: dict[str, Any], line
 
 
 def test_the_log_is_named_with_the_builds_id(tmp_path: Path) -> None:
-    error = BuildError("x", hint="`roost builds logs` has it.", location=Location(path="/x", line=1))
+    error: BuildError = UvFailedError("x", hint="Mend it.", location=Location(path="/x", line=1))
     explain_failure(error, resolved(tmp_path / "x", Definition()), "b1")
-    assert error.hint == "`roost builds logs b1` has it."
+    assert error.hint == "Mend it. `roost builds logs b1` has the whole output."
+    other = BuildError("x", hint="Mend it.")
+    explain_failure(other, resolved(tmp_path / "x", Definition()), "b1")
+    assert other.hint == "Mend it."
     assert error.location == Location(path="/x", line=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from roost.model.errors import BuildError, InvalidDefinitionError, ServiceUnreachableError
 
 
@@ -71,6 +73,7 @@ class LinkError(BuildError):
     """A package could not be extracted or linked."""
 
     code = "link-failed"
+    is_logged: ClassVar[bool] = True
 
 
 class PackageUnsafeError(LinkError):
@@ -83,6 +86,7 @@ class PostLinkError(BuildError):
     """A post-link script failed."""
 
     code = "post-link-failed"
+    is_logged: ClassVar[bool] = True
 
 
 class ActivationError(BuildError):

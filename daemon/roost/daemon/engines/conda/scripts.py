@@ -118,7 +118,7 @@ async def _run_script(package: CondaPackage, script: str, prefix: str, progress:
         raise PostLinkError(
             f"The post-link script of {package.name} {package.version} ended with status {status}: "
             + ("".join(f"\n{line}" for line in lines[-10:]) or "it printed nothing"),
-            hint="`roost builds logs` shows its output. Remove the package, or use another version of it.",
+            hint="Remove the package, or use another version of it.",
             fields={"package": package.name, "status": status},
         )
 

@@ -126,7 +126,7 @@ def _package_failure(text: str, doing: str) -> CodedError:
         return ChannelUnreachableError(
             f"{name} could not be fetched: {_last_line(text)}", hint="Try again later.", fields={"detail": text}
         )
-    return LinkError(f"Failed while {doing}: {text}", hint="`roost builds logs` shows the full output.")
+    return LinkError(f"Failed while {doing}: {text}")
 
 
 def _last_line(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from roost.model.errors import (
     BuildError,
     CodedError,
@@ -77,6 +79,7 @@ class StepFailedError(BuildError):
     ``line`` of the Dockerfile."""
 
     code = "docker-step-failed"
+    is_logged: ClassVar[bool] = True
 
 
 class BuildKitMissingError(BuildError):

@@ -21,7 +21,7 @@ from roost.daemon.background.code import KnownCode
 from roost.daemon.background.work import is_background, make_way
 from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.fetch import Fetcher
-from roost.daemon.engines.uv.install import InstallProgress, check_complete
+from roost.daemon.engines.uv.install import AttemptLog, InstallProgress, check_complete
 from roost.daemon.engines.uv.lock import PipLockSession, flatten_items
 from roost.daemon.engines.uv.prefix import mark_venv
 from roost.daemon.engines.uv.process import ProcessResult, UvProcess
@@ -30,7 +30,11 @@ from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
 from roost.daemon.engines.uv.requirements import RequirementsTranslator, find_line_indexes, split_credentials
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
-from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements, LockRequirements
+from roost.daemon.engines.uv.sources.build_requirements import (
+    BuildRequirements,
+    LockRequirements,
+    read_build_requirements,
+)
 from roost.daemon.engines.uv.sources.code import list_editable_code, source_code
 from roost.daemon.engines.uv.translation import is_backend_failure, translate_failure
 from roost.daemon.engines.uv.unpacked.cache import find_damaged, list_unfinished
@@ -270,9 +274,11 @@ class PipEngine:
                 outcome = await process.run([*arguments, *checked[1:]], folder, secrets=build.secrets)
             if outcome is None or not (outcome.status == 0 or is_backend_failure(outcome.stderr)):
                 before = BuildRequirements(build.lock, self._store, folder, self._known_code)
+                # uv would name them by failing; what only the backend knows, it names so.
+                await before.add(await asyncio.to_thread(read_build_requirements, project.path or ""))
                 outcome = await self._install_editables(arguments, folder, build.secrets, before, progress.log, process)
             else:
-                progress.log(outcome.stderr)
+                AttemptLog(progress.log).add_failure(outcome.stderr)
         if outcome.status != 0:
             raise translate_failure(outcome.stderr, outcome.status, "installing")
         self._built_with[key] = tuple(before.wheels.values())
@@ -301,16 +307,18 @@ class PipEngine:
         """Run uv until it has all build requirements of the editable folders, each locked before uv fetches it."""
         while True:
             checked = await asyncio.to_thread(requirements.options, "--require-build-hashes")
+            attempt = AttemptLog(on_line)
             outcome = await (process or self._process).run(
                 [*arguments, *checked[1:]],
                 folder,
                 secrets=secrets,
-                on_line=on_line,
+                on_line=attempt.add_line,
                 on_frame=on_frame,
             )
             if outcome.status == 0:
                 await requirements.record_code()
             if outcome.status == 0 or not await requirements.add_needed(outcome.stderr):
+                attempt.fail()
                 return outcome
 
     def _build_requirements_lock(

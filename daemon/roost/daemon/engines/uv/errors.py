@@ -41,6 +41,7 @@ class WheelBuildError(BuildError):
     """Building a wheel from source failed."""
 
     code = "wheel-build-failed"
+    is_logged: ClassVar[bool] = True
 
 
 class WheelMissingError(BuildError):
@@ -60,6 +61,7 @@ class UvFailedError(BuildError):
     """uv failed for a reason that roost does not recognize."""
 
     code = "uv-failed"
+    is_logged: ClassVar[bool] = True
 
 
 class UrlGoneError(BuildError):
@@ -85,24 +87,28 @@ class GitFailedError(BuildError):
     """git could not fetch a requirement: its revision or its repository does not exist, or something else."""
 
     code = "git-failed"
+    is_logged: ClassVar[bool] = True
 
 
 class GitMissingError(BuildError):
     """A requirement is in a git repository, and there is no git."""
 
     code = "git-missing"
+    is_logged: ClassVar[bool] = True
 
 
 class GitUnreachableError(ServiceUnreachableError):
     """The host of a git repository is not known, or does not answer."""
 
     code = "git-unreachable"
+    is_logged: ClassVar[bool] = True
 
 
 class GitDeniedError(ServiceUnreachableError):
     """The host of a git repository requires credentials, or other credentials."""
 
     code = "git-denied"
+    is_logged: ClassVar[bool] = True
     retryable: ClassVar[bool] = False
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from roost.daemon.engines.uv.errors import WheelCorruptError
 from roost.daemon.engines.uv.prefix import find_dist_info
+from roost.daemon.engines.uv.sources.build_requirements import is_expected_line
 from roost.daemon.engines.uv.terminal import parse_bars
 from roost.daemon.jobs.progress import Progress
 from roost.model.locks.lock import Wheel
@@ -40,7 +41,8 @@ class InstallProgress:
         elif done:
             self._complete_downloads(())
             self._progress.advance("pip", int(done.group(2)) if done.group(1) == "Installed" else 0, self._count)
-        self._progress.log(line)
+        if not is_expected_line(line):
+            self._progress.log(line)
 
     def add_text(self, text: str) -> None:
         """Handle the whole stderr of uv at once."""
@@ -75,6 +77,38 @@ class InstallProgress:
         if self._done:
             self._progress.finish("download")
         self._progress.finish("pip")
+
+
+class AttemptLog:
+    """Passes the lines of one attempt on; what it fails with waits until it is known whether that is a failure: an
+    attempt that lacks digests is answered by another one."""
+
+    def __init__(self, pass_on: Callable[[str], None]) -> None:
+        self._pass_on = pass_on
+        self._held: list[str] = []
+        self._is_advice = False
+
+    def add_line(self, line: str) -> None:
+        """Handle one line of uv's stderr. What it advises at the end is about options of uv."""
+        self._is_advice = self._is_advice or line.startswith("hint:")
+        if self._is_advice or is_expected_line(line):
+            return
+        if self._held or line.startswith("error:"):
+            self._held.append(line)
+        else:
+            self._pass_on(line)
+
+    def add_failure(self, stderr: str) -> None:
+        """Handle the whole stderr of an attempt that no other follows."""
+        for line in filter(None, stderr.splitlines()):
+            self.add_line(line)
+        self.fail()
+
+    def fail(self) -> None:
+        """Pass on what was held back: no other attempt follows."""
+        for line in self._held:
+            self._pass_on(line)
+        self._held.clear()
 
 
 def check_complete(prefix: str, wheels: Sequence[Wheel]) -> None:

@@ -186,12 +186,17 @@ class Resolver:
                 await self._fetcher().check_access(f"{url.rstrip('/')}/{pinned}/")
         names = (requirement_name(line) for line in inputs.requirements if not line.startswith("-"))
         name = next((name for name in names if name), None)
-        if name is None or inputs.no_index:
-            return
-        indexes = [inputs.index_url or self._request.index, *inputs.choices.indexes, *inputs.extra_index_urls]
-        for index in indexes:
+        for index in self._list_indexes() if name and not inputs.no_index else ():
             if index is not None and index.startswith("http"):
                 await self._fetcher().check_access(f"{index.rstrip('/')}/{name}/")
+
+    def _list_indexes(self) -> list[str | None]:
+        first = self._inputs.index_url or self._request.index
+        return [first, *self._inputs.choices.indexes, *self._inputs.extra_index_urls]
+
+    def _list_asked(self) -> list[str]:
+        places = [*([] if self._inputs.no_index else self._list_indexes()), *self._inputs.find_links]
+        return [self._secrets.redact(place or "PyPI") for place in places]
 
     def _fetcher(self) -> Fetcher:
         return Fetcher(self._secrets, self._process.timeout)
@@ -273,7 +278,7 @@ class Resolver:
             return url_conflict(conflicting, provided[conflicting], ", ".join(urls) or conflicting)
         if missing := sorted(name for name in self._unstubbed if f"{name}=={provided[name]}" in stderr):
             return _extras_unknown(missing[0], provided[missing[0]])
-        error = translate_failure(stderr, status, "locking")
+        error = translate_failure(stderr, status, "locking", self._list_asked())
         if isinstance(error, PipUnsatisfiableError):
             return conda_conflict(extract_explanation(stderr), provided) or error
         return error

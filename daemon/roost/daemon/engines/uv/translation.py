@@ -7,7 +7,7 @@ full disk explains a failed fetch, not the other way round. A failure that match
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
@@ -79,6 +79,9 @@ _NO_REVISION = re.compile(
 _NO_REPOSITORY = re.compile(r"not appear to be a git repository|repository .* not found|does not exist", re.IGNORECASE)
 _GIT_SOURCE = re.compile(r"`(?:(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])? @ )?git\+(?P<url>[^\s`]+)`")
 _GIT_FETCHED = re.compile(r"git fetch [^`]*?'(?P<url>[^']+)'")
+_NOT_FOUND = re.compile(r"(?<!\S)(\S+) was not found in the (?:package registry|provided package locations)")
+_MODULE_MISSING = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
+_ABOUT_UV = re.compile(r"^(Using (Python|CPython|PyPy) |\s*Building |error:)")
 _EXPLANATION_LINES = 12
 _BUILD_LINES = 30
 
@@ -112,10 +115,10 @@ def is_backend_failure(stderr: str) -> bool:
     return "The build backend returned an error" in stderr
 
 
-def translate_failure(stderr: str, status: int, doing: str) -> CodedError:
+def translate_failure(stderr: str, status: int, doing: str, asked: Sequence[str] = ()) -> CodedError:
     """Return the error for a uv that exited with ``status`` (negative: a signal) while ``doing`` something.
 
-    ``doing`` is part of the message: ``locking``, ``installing``.
+    ``doing`` is part of the message: ``locking``, ``installing``. ``asked``: where uv looked for packages.
     """
     text = extract_explanation(stderr)
     if status < 0:
@@ -138,7 +141,7 @@ def translate_failure(stderr: str, status: int, doing: str) -> CodedError:
             f"{url} refuses access while {doing} pip packages: {denied.group(0)}", hint=access_hint(url)
         )
     if re.search(r"No solution found|conflicting URLs", stderr):
-        return _unsatisfiable(text, stderr)
+        return _unsatisfiable(text, stderr, asked)
     if _GONE.search(stderr):
         return url_gone(url)
     if _BUILD.search(stderr):
@@ -156,7 +159,6 @@ def translate_failure(stderr: str, status: int, doing: str) -> CodedError:
     lines = explanation_lines(stderr) or ["it printed nothing"]
     return UvFailedError(
         "\n".join([f"uv failed (exit status {status}) while {doing} pip packages: {lines[0]}", *lines[1:]]),
-        hint="`roost builds logs` has the whole output.",
         fields=_find_subject(stderr),
     )
 
@@ -174,12 +176,16 @@ def _digest_mismatch(stderr: str) -> CodedError:
     )
 
 
-def _unsatisfiable(text: str, stderr: str) -> CodedError:
+def _unsatisfiable(text: str, stderr: str, asked: Sequence[str]) -> CodedError:
     lines = explanation_lines(stderr)
     whole = _PINNED.sub("you require", "\n".join(lines[1:] if len(lines) > 1 else lines))
     reason = whole if "No solution found" in text else text
     uv_hint = re.search(r"^hint: (.*)$", stderr, re.MULTILINE)
     hint = uv_hint.group(1).replace("`--prerelease=allow`", "`--pre` in the requirements") if uv_hint else ""
+    unknown = list(dict.fromkeys(_NOT_FOUND.findall(reason)))
+    if unknown:
+        reason = reason.replace("was not found in the package registry", "is in none of the package indexes asked")
+        hint = _advise_unknown(unknown, asked)
     return PipUnsatisfiableError(
         f"The pip requirements can't be satisfied: {reason}",
         hint=hint or "Change the requested versions.",
@@ -187,17 +193,35 @@ def _unsatisfiable(text: str, stderr: str) -> CodedError:
     )
 
 
+def _advise_unknown(names: Sequence[str], asked: Sequence[str]) -> str:
+    """Return what to do about packages that are nowhere: their names are wrong, or they are in another index."""
+    if "python" in names:
+        return (
+            "Python itself is no pip package: `requires-python` in a pyproject.toml or a script says which versions "
+            "fit, and `--python 3.12` chooses one."
+        )
+    where = f" ({', '.join(asked)} {'was' if len(asked) == 1 else 'were'} asked)" if asked else ""
+    return f"Check the spelling of {', '.join(names)}, or name the index that has it{where}."
+
+
 def wheel_build_error(what: str, stderr: str) -> WheelBuildError:
     """Return the error for a build that failed, with the lines of its backend: a traceback, or a compiler's errors."""
     first, *lines = explanation_lines(stderr, _BUILD_LINES) or ["it printed nothing"]
     # `uv build` passes on what the backend prints before it says itself that the build failed.
     before = [line.rstrip() for line in stderr.partition("\nerror:")[0].splitlines() if line.strip()]
-    backend = [line for line in before if not line.startswith(("error:", "Building "))][-_BUILD_LINES:]
+    backend = [line for line in before if not _ABOUT_UV.match(line)][-_BUILD_LINES:]
+    fields = _find_subject(stderr)
+    hint = "A compiler or a library may be missing; or choose a version that has a wheel."
+    if module := _MODULE_MISSING.search(stderr):
+        fields["module"] = module[1]
+        hint = (
+            f"`requires` under [build-system] of the package lacks what has the module {module[1]}: choose another "
+            "version of it, or one that has a wheel."
+        )
     return WheelBuildError(
         "\n".join([f"Building {what} failed: {first}", *lines, *(backend if "\nerror:" in stderr else [])]),
-        hint="`roost builds logs` has the whole output; a compiler or a library may be missing, or choose a version "
-        "that has a wheel.",
-        fields=_find_subject(stderr),
+        hint=hint,
+        fields=fields,
     )
 
 
@@ -211,12 +235,18 @@ def _find_subject(stderr: str) -> dict[str, object]:
 
 def explanation_lines(stderr: str, most: int = 60) -> list[str]:
     """Return uv's explanation from the first ``error:`` on, line by line as it is, without marks and empty lines: the
-    first, and the last ``most`` if there are more."""
-    lines = stderr.splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith("error:")), 0)
-    shown = [_MARK.sub("", line.rstrip().removeprefix("  ")) for line in lines[start:] if not line.startswith("hint:")]
+    first, and the last ``most`` if there are more. What uv advises is about options of uv, and is left out."""
+    shown = [_MARK.sub("", line.rstrip().removeprefix("  ")) for line in _explaining_lines(stderr)]
     shown = [line for line in shown if line.strip()]
     return shown if len(shown) <= most else [shown[0], "…", *shown[2 - most :]]
+
+
+def _explaining_lines(stderr: str) -> list[str]:
+    """Return the lines of uv from the first ``error:`` on; a hint of uv, whose lines are the last, ends them."""
+    lines = stderr.splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith("error:")), 0)
+    end = next((i for i, line in enumerate(lines) if i >= start and line.startswith("hint:")), len(lines))
+    return lines[start:end]
 
 
 def url_gone(url: str) -> UrlGoneError:
@@ -230,9 +260,7 @@ def url_gone(url: str) -> UrlGoneError:
 
 def extract_explanation(stderr: str) -> str:
     """Return uv's explanation as one paragraph: the lines from the first ``error:`` on, without marks, at most 12."""
-    lines = stderr.splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith("error:")), 0)
-    texts = [_MARK.sub("", line.strip()) for line in lines[start:] if line.strip() and not line.startswith("hint:")]
+    texts = [_MARK.sub("", line.strip()) for line in _explaining_lines(stderr) if line.strip()]
     return _PINNED.sub("you require", " ".join(line for line in texts[:_EXPLANATION_LINES] if line))
 
 
@@ -322,7 +350,7 @@ def translate_git_failure(stderr: str, url: str = "") -> CodedError:
     what = f"{name} from {url}" if name else url
     return kind(
         "\n".join([f"git can't fetch {what}: {reason}", *lines]),
-        hint=f"{hint} `roost builds logs` has the whole output.",
+        hint=hint,
         fields={"url": url, **({"package": name} if name else {})},
     )
 

@@ -49,7 +49,7 @@ def test_each_failure_of_git_has_its_error_and_its_lines(said: str, expected: ty
         assert type(error) is expected
         assert error.message.split("\n")[1:] == said.split("\n")
         assert url in error.message.split("\n")[0]
-        assert "`roost builds logs`" in error.hint
+        assert error.is_logged
         assert error.fields["url"] == url
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from roost.daemon.engines.uv import errors
+from roost.daemon.engines.uv.install import AttemptLog
+from roost.daemon.engines.uv.sources.build_requirements import read_build_requirements
 from roost.daemon.engines.uv.translation import (
     conda_conflict,
     extract_explanation,
@@ -115,6 +119,72 @@ def test_uvs_own_hint_is_handed_on() -> None:
     said = "\nhint: Pre-releases are available for `a` in the requested range (try: `--prerelease=allow`)"
     error = translate_failure(f"error: No solution found when resolving dependencies{said}", 1, "locking")
     assert error.hint.endswith("(try: `--pre` in the requirements)")
+
+
+NOWHERE = """error: No solution found when resolving dependencies
+  cause: Because {name} was not found in the {place} and you require {name}, we can conclude\
+ that your requirements are unsatisfiable."""
+BACKEND = """Using Python 3.11.7 environment at: /x
+   Building demo @ file:///x
+error: Failed to build `demo @ file:///x`
+  cause: The build backend returned an error
+  cause: Call to `hatchling.buidl.get_requires_for_build_editable` failed (exit status: 1)
+
+         [stderr]
+         Traceback (most recent call last):
+           File "<string>", line 8, in <module>
+         ModuleNotFoundError: No module named 'hatchling.buidl'
+
+hint: This error likely indicates that `demo@0.1` depends on `hatchling.buidl`. Add it under:
+
+[tool.uv.extra-build-dependencies]
+demo = ["hatchling.buidl"]
+
+or `uv pip install hatchling.buidl` into the environment."""
+
+
+@pytest.mark.parametrize("place", ["package registry", "provided package locations"])
+def test_a_package_that_is_nowhere_is_a_matter_of_its_name(place: str) -> None:
+    error = translate_failure(NOWHERE.format(name="nope", place=place), 1, "locking", ["https://h/simple", "PyPI"])
+    assert error.hint == (
+        "Check the spelling of nope, or name the index that has it (https://h/simple, PyPI were asked)."
+    )
+    assert "registry" not in error.message
+    assert "`--python 3.12`" in translate_failure(NOWHERE.format(name="python", place=place), 1, "locking").hint
+
+
+def test_what_uv_advises_is_left_out_and_a_missing_module_is_named() -> None:
+    error = translate_failure(BACKEND, 1, "installing")
+    assert error.message.split("\n")[-1].strip() == "ModuleNotFoundError: No module named 'hatchling.buidl'"
+    assert not any(word in error.message for word in ("Using Python", "Building demo", "extra-build", "pip install"))
+    assert (error.fields["module"], "compiler" in error.hint) == ("hatchling.buidl", False)
+    assert "compiler" in translate_failure(BACKEND.replace("No module named", "none:"), 1, "installing").hint
+
+
+def test_an_attempt_that_another_one_answers_leaves_nothing_in_the_log() -> None:
+    refused = "error: Failed to resolve\n  cause: Hash-checking is required, but no trusted hash was provided for: x"
+    log: list[str] = []
+    attempt = AttemptLog(log.append)
+    for line in ("Resolved 2 packages in 234ms", "Prepared 1 package in 1ms", *refused.split("\n")):
+        attempt.add_line(line)
+    assert log == ["Prepared 1 package in 1ms"]
+    AttemptLog(log.append).add_failure(BACKEND)
+    assert log[1:3] == ["   Building demo @ file:///x", "error: Failed to build `demo @ file:///x`"]
+    assert log[-1].endswith("'hatchling.buidl'")
+
+
+@pytest.mark.parametrize(
+    ("requires", "expected"),
+    [
+        ('["a", "b>=1; python_version > \'3\'"]', ("a", "b>=1; python_version > '3'")),
+        ('["a @ file:///x"]', ()),
+        ("1", ()),
+    ],
+)
+def test_what_a_project_requires_for_its_build(requires: str, expected: tuple[str, ...], tmp_path: Path) -> None:
+    assert read_build_requirements(str(tmp_path)) == ()
+    (tmp_path / "pyproject.toml").write_text(f"[build-system]\nrequires = {requires}\n")
+    assert read_build_requirements(str(tmp_path)) == expected
 
 
 def test_needed_builds_are_named() -> None:

@@ -53,7 +53,7 @@ def find_step_failure(
     first = f"{what} {number - build.own} of {of} (`{instruction.shown}`) {ended}"
     return StepFailedError(
         "\n".join([first, *lines[-LAST_LINES:]]),
-        hint="Change the step, or what it needs; `roost builds logs` has its whole output.",
+        hint="Change the step, or what it needs.",
         fields={
             "step": number - build.own,
             "steps": of,

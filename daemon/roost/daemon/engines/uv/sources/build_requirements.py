@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from roost.daemon.background.code import KnownCode
 from roost.daemon.engines.uv.errors import WheelBuildError
@@ -17,7 +20,14 @@ from roost.daemon.engines.uv.requirements import UvInputs
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.sources.code import requirements_code
 from roost.daemon.engines.uv.wheels import WheelStore
+from roost.model.errors import MALFORMED_TOML
 from roost.model.locks.lock import BuildRequirement, Wheel
+from roost.store.disk.regular_files import read_regular
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 LockRequirements = Callable[[Sequence[str]], Awaitable[Sequence[Wheel]]]
 """Locks requirements for builds, and returns the wheels of all that they need."""
@@ -34,6 +44,7 @@ class BuildContext(NamedTuple):
 _NEEDED = re.compile(r"No solution found when resolving: (`.+`)\s*$", re.MULTILINE)
 _UNCHECKED = "Hash-checking is required"
 _QUIET = ("Hash-checking is required", "No solution found when resolving: `", "Failed to resolve requirements from")
+_ABOUT_UV = re.compile(r"(Using (Python|CPython|PyPy) |(Resolved|Audited|Checked) \d+ packages? in )")
 
 
 def list_index_options(inputs: UvInputs, default: str | None) -> list[str]:
@@ -54,10 +65,24 @@ def find_build_requirements(stderr: str) -> tuple[str, ...]:
     return tuple(re.findall(r"`([^`]+)`", found[1])) if found and _UNCHECKED in stderr else ()
 
 
+def read_build_requirements(folder: str) -> tuple[str, ...]:
+    """Return what the project in ``folder`` requires under ``[build-system]``; empty if that can't be told, or is more
+    than names and versions. Blocks."""
+    try:
+        document = tomllib.loads(read_regular(os.path.join(folder, "pyproject.toml")).decode())
+        lines = tuple(document["build-system"]["requires"])
+        return lines if all(Requirement(line).url is None for line in lines) else ()
+    except (OSError, KeyError, TypeError, AttributeError, InvalidRequirement, *MALFORMED_TOML):
+        return ()
+
+
 def is_expected_line(line: str) -> bool:
-    """Return whether a line of uv reports a refusal that is answered by another call, and no failure."""
-    return any(text in line for text in _QUIET) or (
-        line.startswith("warning:") and ("Requirements file" in line or "experimental" in line)
+    """Return whether a line of uv reports a refusal that is answered by another call, and no failure; or how uv does
+    its work, which is no news."""
+    return (
+        any(text in line for text in _QUIET)
+        or _ABOUT_UV.match(line) is not None
+        or (line.startswith("warning:") and ("Requirements file" in line or "experimental" in line))
     )
 
 
@@ -109,7 +134,10 @@ class BuildRequirements:
         Raises: WheelBuildError if two steps of one build need different versions of a distribution;
         CodeNotAllowedError in background work, if one of them has not run here.
         """
-        needed = find_build_requirements(stderr)
+        return await self.add(find_build_requirements(stderr))
+
+    async def add(self, needed: tuple[str, ...]) -> bool:
+        """Lock ``needed``, lines of requirements; return whether anything was added. Raises as :meth:`add_needed`."""
         if not needed or needed in self._added:
             return False
         self._added.add(needed)
