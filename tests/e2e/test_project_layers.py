@@ -54,6 +54,8 @@ def test_a_project_runs_by_its_scripts_and_is_built_once(roost: Roost, pip_index
     # What is recorded and shared is the lock of the dependencies.
     run = roost.json("runs", "list")["runs"][0]
     assert (run["lock_digest"], run["artifact"]) == (ready["lock_digest"], prefix["id"])
+    shown = roost.json("runs", "show", run["id"])
+    assert (shown["project"]["name"], shown["project"]["folder"], shown["options"]) == ("demo-app", str(cwd), {})
     assert "demo-app" not in roost.ok("lock", cwd=cwd)
     rerun = roost.run("runs", "rerun", run["id"])
     assert (rerun.stdout, "warning" in rerun.stderr) == ("second\n", False), rerun.stderr

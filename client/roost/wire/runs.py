@@ -147,7 +147,11 @@ class RunView(msgspec.Struct, kw_only=True):
     rerun_of: str | None = None
     """Id of the run that this run repeats."""
     options: dict[str, object] = {}
-    """What the request chose of the definition and added to it: ``python``, ``extras``, ``groups``, ``with``."""
+    """What the request chose of the definition and added to it: ``python``, ``extras``, ``groups``, ``with``; and
+    ``no_project`` if it wanted its project left out."""
+    project: dict[str, object] | None = None
+    """The project that was installed on top of its dependencies: its ``name``, ``version`` (empty if only its backend
+    knows it), ``folder``, and ``digest`` of its build files."""
     detached: bool = False
     created: str = ""
     interpreter: dict[str, object] | None = None

@@ -9,6 +9,7 @@ import msgspec
 
 from roost.daemon.credentials.commands import record_command
 from roost.daemon.credentials.redaction import redact, redact_value
+from roost.model.definition import ProjectSource
 from roost.model.errors import BuildError, CodedError
 from roost.model.records import HOST_SCOPE, Artifact, Generation, RunRecord
 from roost.wire.environments import GenerationView
@@ -103,6 +104,17 @@ def _recorded_words(run: RunRecord) -> tuple[str, ...]:
     return run.command if is_masked else record_command(run.command, {}).words
 
 
+def _project_view(project: ProjectSource | None) -> dict[str, object] | None:
+    if project is None:
+        return None
+    return {
+        "name": project.name,
+        "version": project.version,
+        "folder": project.folder,
+        "digest": project.digest,
+    }
+
+
 def run_view(run: RunRecord) -> RunView:
     """Return the wire form of a run."""
     return RunView(
@@ -127,6 +139,7 @@ def run_view(run: RunRecord) -> RunView:
         experiment=run.experiment,
         rerun_of=run.rerun_of,
         options=run.options,
+        project=_project_view(run.project),
         detached=run.detached,
         created=run.created,
         interpreter=run.interpreter,

@@ -31,7 +31,7 @@ from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
 from roost.model.definition import BASELINE_GLIBC, Defaults, Definition, PipItem
-from roost.model.errors import CodedError, InvalidDefinitionError
+from roost.model.errors import CodedError, InvalidDefinitionError, ServiceUnreachableError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, RemoteInput, Wheel, with_format
 from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
 from roost.model.locks.preferences import prefer_conda_packages, prefer_wheel_versions
@@ -185,8 +185,11 @@ async def _solve_without_host_python(
         raise
     except CodedError as error:
         channels = ", ".join(job.definition.conda.channels or job.defaults.channels)
+        said = f"None comes from {channels} either"
+        if isinstance(error, ServiceUnreachableError):  # nothing is known of what they have
+            said = f"Whether {channels} has one could not be found out"
         raise NoInterpreterError(
-            f"{missing.message}. None comes from {channels} either: {error.message}",
+            f"{missing.message}\n{said}: {error.message}",
             hint=missing.hint,
             fields=missing.fields,
         ) from error

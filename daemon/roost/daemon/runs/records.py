@@ -110,7 +110,7 @@ class RunRecords:
             project=resolved.project,
             experiment=request.experiment,
             rerun_of=rerun_of,
-            options=dict(resolved.chosen),
+            options={**resolved.chosen, **({"no_project": True} if request.what.no_project else {})},
             variables={**own, **variables},
             secrets=tuple(sorted({*request.secrets, *secret_names})),
             word_variables=command.variables,

@@ -6,6 +6,7 @@ import codecs
 import errno
 import hashlib
 import posixpath
+import shlex
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol
@@ -400,9 +401,12 @@ class ReadContext:
     def _missing_file_error(self, path: str, location: Location | None, error: OSError) -> MissingFileError:
         self.record_input(path, None)
         reason = error.strerror or str(error)
+        hint = "Create the file, or remove the line that names it." if location else "Name a text file."
+        if error.errno in (errno.EACCES, errno.EPERM):
+            hint = f"Its mode or its owner, or those of a folder above it, forbid it: `ls -ld {shlex.quote(path)}`."
         return MissingFileError(
             f"{path} can't be read: {reason}",
-            hint="Create the file, or remove the line that names it." if location else "Name a text file.",
+            hint=hint,
             location=location,
             fields={"path": path},
         )

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from roost.daemon.engines.conda.errors import ChannelUnreachableError, SolveError
+from roost.daemon.engines.host_python.errors import NoInterpreterError
 from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
 from roost.daemon.jobs.progress import Silent
-from roost.daemon.locks import attest
+from roost.daemon.locks import attest, solve
 from roost.daemon.locks.expectation import LockJob, derive_expectation
 from roost.daemon.locks.solve import SolveJob, conda_specs, create_pip_request
 from roost.model.definition import Defaults, Definition, Pip, PipItem, Python
+from roost.model.errors import CodedError
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
 
 INDEX = "https://index.example.org/simple"
@@ -100,3 +103,24 @@ def test_a_lock_with_condas_python_is_expected_to_have_one_that_fits(requires: s
     assert expected.uses_host_python is False
     assert expected.specs[0] == "pip"
     assert expected.specs[1] == ("python >=3.12" if requires else "python")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ChannelUnreachableError("no network"), "Whether conda-forge has one could not be found out: no network"),
+        (SolveError("no python 3.99"), "None comes from conda-forge either: no python 3.99"),
+    ],
+)
+async def test_a_channel_that_was_not_reached_is_not_known_to_have_no_python(
+    error: CodedError, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(solve, "_choose_conda_packages", fail)
+    job = SolveJob(definition=Definition(), defaults=Defaults(channels=["conda-forge"]), platform="linux-64")
+    missing = NoInterpreterError("No Python fits; found:\n3.11.7 at /x")
+    with pytest.raises(NoInterpreterError) as caught:
+        await solve._solve_without_host_python(Recorder(), job, missing, Silent())  # type: ignore[arg-type]
+    assert caught.value.message.split("\n") == ["No Python fits; found:", "3.11.7 at /x", said]

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from roost.model.canonical.form import digest_bytes
+from roost.store.sources.files import LocalFiles
 
 
 def items(parse, text):
@@ -40,6 +44,21 @@ def test_comments_continuations_and_blank_lines(parse):
 )
 def test_one_line_of_each_kind(parse, line, kind, text):
     assert shown(parse, line + "\n") == [(kind, text)]
+
+
+def test_a_file_that_may_not_be_read_is_a_matter_of_its_mode(refused, write, monkeypatch):
+    write("secret.txt", "six\n")
+    read = LocalFiles.read
+
+    def read_most(files, path):
+        if path.endswith("secret.txt"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read(files, path)
+
+    monkeypatch.setattr(LocalFiles, "read", read_most)
+    error = refused("-r secret.txt\n", "requirements.txt")
+    assert error.hint.startswith("Its mode or its owner")
+    assert "Create the file" in refused("-r absent.txt\n", "requirements.txt").hint
 
 
 def test_nested_files_are_read_relative_to_where_they_are_named(parse, write):

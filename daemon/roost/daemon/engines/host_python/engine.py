@@ -57,8 +57,11 @@ def _missing_error(requires: str | None, found: Sequence[Interpreter]) -> NoInte
     listed = [f"{each.version}{_describe_unusable(each)} at {each.executable}" for each in by_age]
     more = [f"and {len(listed) - _MOST_LISTED} more"] if len(listed) > _MOST_LISTED else []
     return NoInterpreterError(
-        f"No Python on this machine fits {requires or 'any version'}; found: "
-        + (", ".join([*listed[:_MOST_LISTED], *more]) or "none"),
+        "\n".join(
+            [f"No Python on this machine fits {requires or 'any version'}; found:", *listed[:_MOST_LISTED], *more]
+            if listed
+            else [f"No Python on this machine fits {requires or 'any version'}; there is none at all"]
+        ),
         hint="Install such a Python (`uv python install`, pyenv and the system's packages are all searched), or choose "
         "one of these with --python if the definition allows it.",
         fields={"requires": requires, "found": sorted({each.version for each in found}, key=Version)},

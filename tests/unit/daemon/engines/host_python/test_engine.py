@@ -40,7 +40,7 @@ def test_the_newest_fitting_is_next(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_nothing_fits() -> None:
-    with pytest.raises(NoInterpreterError, match="found: ") as caught:
+    with pytest.raises(NoInterpreterError, match="found:") as caught:
         engine.choose_interpreter("<3")
     assert caught.value.exit_status == 4
     with pytest.raises(InvalidDefinitionError, match="not a valid version specifier"):
@@ -84,7 +84,7 @@ def test_the_error_lists_what_was_found_with_paths_and_why_it_is_not_chosen(monk
     with pytest.raises(NoInterpreterError) as caught:
         engine.choose_interpreter(">=3.10")
     message = caught.value.message
-    assert message.startswith("No Python on this machine fits >=3.10; found: 3.99.2 (a pre-release")
-    assert "3.99.0 (free-threaded, which is not chosen) at /b, 3.9.1 at /a, " in message
+    assert message.startswith("No Python on this machine fits >=3.10; found:\n3.99.2 (a pre-release")
+    assert "\n3.99.0 (free-threaded, which is not chosen) at /b\n3.9.1 at /a\n" in message
     assert "(pypy, which" in message
-    assert message.endswith(" and 4 more")
+    assert message.endswith("\nand 4 more")

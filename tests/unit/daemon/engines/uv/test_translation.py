@@ -128,19 +128,19 @@ BACKEND = """Using Python 3.11.7 environment at: /x
    Building demo @ file:///x
 error: Failed to build `demo @ file:///x`
   cause: The build backend returned an error
-  cause: Call to `hatchling.buidl.get_requires_for_build_editable` failed (exit status: 1)
+  cause: Call to `hatchling.absent.get_requires_for_build_editable` failed (exit status: 1)
 
          [stderr]
          Traceback (most recent call last):
            File "<string>", line 8, in <module>
-         ModuleNotFoundError: No module named 'hatchling.buidl'
+         ModuleNotFoundError: No module named 'hatchling.absent'
 
-hint: This error likely indicates that `demo@0.1` depends on `hatchling.buidl`. Add it under:
+hint: This error likely indicates that `demo@0.1` depends on `hatchling.absent`. Add it under:
 
 [tool.uv.extra-build-dependencies]
-demo = ["hatchling.buidl"]
+demo = ["hatchling.absent"]
 
-or `uv pip install hatchling.buidl` into the environment."""
+or `uv pip install hatchling.absent` into the environment."""
 
 
 @pytest.mark.parametrize("place", ["package registry", "provided package locations"])
@@ -155,9 +155,9 @@ def test_a_package_that_is_nowhere_is_a_matter_of_its_name(place: str) -> None:
 
 def test_what_uv_advises_is_left_out_and_a_missing_module_is_named() -> None:
     error = translate_failure(BACKEND, 1, "installing")
-    assert error.message.split("\n")[-1].strip() == "ModuleNotFoundError: No module named 'hatchling.buidl'"
+    assert error.message.split("\n")[-1].strip() == "ModuleNotFoundError: No module named 'hatchling.absent'"
     assert not any(word in error.message for word in ("Using Python", "Building demo", "extra-build", "pip install"))
-    assert (error.fields["module"], "compiler" in error.hint) == ("hatchling.buidl", False)
+    assert (error.fields["module"], "compiler" in error.hint) == ("hatchling.absent", False)
     assert "compiler" in translate_failure(BACKEND.replace("No module named", "none:"), 1, "installing").hint
 
 
@@ -170,7 +170,7 @@ def test_an_attempt_that_another_one_answers_leaves_nothing_in_the_log() -> None
     assert log == ["Prepared 1 package in 1ms"]
     AttemptLog(log.append).add_failure(BACKEND)
     assert log[1:3] == ["   Building demo @ file:///x", "error: Failed to build `demo @ file:///x`"]
-    assert log[-1].endswith("'hatchling.buidl'")
+    assert log[-1].endswith("'hatchling.absent'")
 
 
 @pytest.mark.parametrize(
