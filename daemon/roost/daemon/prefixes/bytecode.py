@@ -25,12 +25,12 @@ import msgspec
 
 from roost.daemon.engines.conda.scripts import run_captured, sanitize_environment
 from roost.daemon.jobs.progress import Progress
+from roost.daemon.prefixes.bytecode_digests import HEADER_SIZE, load_digests, read_stored_stamp
 from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
 from roost.store.cancellation import finish_thread_despite_cancel
 
 _TAG_SCRIPT = "import importlib.util as u, sys; print(sys.implementation.cache_tag + '-' + u.MAGIC_NUMBER.hex())"
-_HEADER_SIZE = 16  # magic, flags, time, size: four little-endian words (PEP 552)
 
 _tags: dict[tuple[str, int, int], str] = {}
 """Real path, mtime and inode of an interpreter to its tag."""
@@ -201,7 +201,8 @@ def choose_part(site: str, names: Mapping[str, str], stored: str, present: Set[s
     for source in names.keys() - present:
         with contextlib.suppress(FileNotFoundError):  # deleted by hand
             sources[source] = read_source_stamp(f"{site}/{source}")
-    kept = {source: read_stamp(f"{stored}/{names[source]}") for source in sources}
+    known = load_digests(stored) if sources else {}
+    kept = {source: read_stored_stamp(f"{stored}/{names[source]}", known.get(names[source])) for source in sources}
     return choose_sources(sources, present, kept, load_skipped(stored))
 
 
@@ -214,16 +215,13 @@ def read_source_stamp(path: str) -> bytes:
 
 
 def read_stamp(path: str) -> bytes:
-    """Return the time and size in the header of a ``.pyc``; empty if there is no complete one. Blocks."""
-    try:  # the calls of os: a tenth of what a file object takes, a thousand times in a build
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Return the time and size in the header of a ``.pyc`` that was just compiled; empty if there is none. Blocks."""
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            header = stream.read(HEADER_SIZE)
     except OSError:
         return b""
-    try:
-        header = os.read(descriptor, _HEADER_SIZE)
-    finally:
-        os.close(descriptor)
-    return header[8:] if len(header) == _HEADER_SIZE else b""
+    return header[8:] if len(header) == HEADER_SIZE else b""
 
 
 def load_skipped(stored: str) -> set[tuple[str, bytes]]:

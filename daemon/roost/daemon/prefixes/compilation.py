@@ -17,12 +17,11 @@ import glob
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from roost.daemon.engines.conda.cache import delete_leftovers, file_digest
+from roost.daemon.engines.conda.cache import delete_leftovers
 from roost.daemon.engines.conda.scripts import run_captured, sanitize_environment
 from roost.daemon.prefixes.bytecode import (
     PackageSources,
@@ -35,7 +34,13 @@ from roost.daemon.prefixes.bytecode import (
     read_source_stamp,
     read_stamp,
 )
-from roost.daemon.prefixes.bytecode_digests import load_digests, save_digests
+from roost.daemon.prefixes.bytecode_digests import (
+    STORING,
+    load_digests,
+    measure_bytecode,
+    read_stored_stamp,
+    save_digests,
+)
 from roost.model.locks.lock import Lock
 from roost.store.cancellation import finish_thread_despite_cancel
 from roost.store.disk.file_ops import sync_filesystem
@@ -74,9 +79,6 @@ _STAGE = "late-"
 """Start of the names of folders in which byte-code is compiled, in the store of byte-code."""
 _FILES_PER_PROCESS = 40  # another process does not pay for fewer files
 _FILES_PER_BATCH = 400
-
-_STORING = threading.Lock()
-"""Held while byte-code is moved into the store with its digests: what another build has stored is linked instead."""
 
 
 class PrefixInUseError(Exception):
@@ -215,7 +217,7 @@ def _keep_compiled(task: BytecodeTask, site: str, batch: Sequence[PackageSources
     """Move what was compiled into the store, synced, and link it into the prefix."""
     sync_filesystem(stage)
     failpoint("bytecode.synced")
-    with _leased(task), _STORING:
+    with _leased(task), STORING:
         return sum(_keep_part(task, site, part, stage, tag) for part in batch)
 
 
@@ -224,12 +226,17 @@ def _keep_part(task: BytecodeTask, site: str, part: PackageSources, stage: str, 
     stamps = {source: stamp for source in part.sources if (stamp := _find_stamp(os.path.join(site, source)))}
     names = {source: pyc_path(source, tag) for source in stamps}
     complete = [source for source in stamps if read_stamp(os.path.join(staged, names[source])) == stamps[source]]
-    new = [source for source in complete if read_stamp(os.path.join(stored, names[source])) != stamps[source]]
+    known = load_digests(stored)
+    new = [
+        source
+        for source in complete
+        if read_stored_stamp(os.path.join(stored, names[source]), known.get(names[source])) != stamps[source]
+    ]
     if new:
-        # Digests first: byte-code without one could be altered unnoticed; a digest without byte-code does no harm.
-        digests = {names[source]: file_digest(os.path.join(staged, names[source]), "sha256") for source in new}
+        # Digests first: byte-code without one is not linked; a digest without byte-code does no harm.
+        measured = {names[source]: measure_bytecode(os.path.join(staged, names[source])) for source in new}
         os.makedirs(stored, exist_ok=True)
-        save_digests(stored, load_digests(stored) | digests)
+        save_digests(stored, known | measured)
         failpoint("bytecode.digests-saved")
     for source in new:
         target = os.path.join(stored, names[source])

@@ -79,7 +79,9 @@ async def fill_prefix(
         code += await (await engines.conda()).list_code(lock.conda)
     await engines.known_code.record(code)
     seal = await asyncio.to_thread(seal_prefix, prefix, _guarded_files(prefix, interpreter), bytecode, began)
-    filled = FillResult(activation=changes, stamps=seal.stamps, manifest=seal.manifest, bytecode_due=is_due)
+    filled = FillResult(
+        activation=changes, stamps=seal.stamps, manifest=seal.manifest, bytecode_due=is_due or bool(seal.dropped)
+    )
     if interpreter is not None:
         used = PrefixPython(executable=interpreter.executable, version=interpreter.version)
         known = await asyncio.to_thread(_add_markers, prefix, lock, interpreter)

@@ -13,7 +13,7 @@ import msgspec
 
 from roost.daemon.definitions.stamps import is_unchanged, stamp_in_prefix
 from roost.daemon.integrity.folders import create_bytecode_folders, seal_folders
-from roost.daemon.integrity.manifest import ManifestDamagedError, encode_manifest
+from roost.daemon.integrity.manifest import ManifestDamagedError, PrefixManifest, encode_manifest
 from roost.daemon.integrity.records import load_known_files
 from roost.daemon.integrity.trees import collect_manifest, find_differences, load_manifest
 from roost.daemon.prefixes.bytecode_digests import load_late_bytecode
@@ -26,6 +26,8 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
 
     stamps: tuple[FileStamp, ...]
     manifest: bytes
+    dropped: int = 0
+    """How many byte-code files were deleted, since the stored ones had been altered: they are to be compiled again."""
 
 
 def seal_prefix(prefix: str, guarded: Sequence[str], bytecode: Mapping[str, str], changed_after: int) -> Seal:
@@ -37,8 +39,20 @@ def seal_prefix(prefix: str, guarded: Sequence[str], bytecode: Mapping[str, str]
     known = load_known_files(prefix)
     manifest = collect_manifest(prefix, {**bytecode, **known.digests}, changed_after)
     create_bytecode_folders(prefix, manifest.files)
+    linked = {path: digest for path, digest in bytecode.items() if path not in known.digests}
+    manifest, dropped = _drop_altered(prefix, manifest, linked)
     paths = dict.fromkeys([*guarded, *seal_folders(prefix, manifest.folders, known.wheel_folders)])
-    return Seal(stamps=_stamp(list(paths)), manifest=encode_manifest(manifest))
+    return Seal(stamps=_stamp(list(paths)), manifest=encode_manifest(manifest), dropped=dropped)
+
+
+def _drop_altered(prefix: str, manifest: PrefixManifest, linked: Mapping[str, str]) -> tuple[PrefixManifest, int]:
+    """Delete the byte-code that has another digest than the store states: what is found is never taken for the truth.
+    Return the manifest without it, and how many files that are."""
+    wrong = {path for path, digest in linked.items() if manifest.files.get(path, (0, digest))[1] != digest}
+    for path in wrong:
+        os.unlink(os.path.join(prefix, path))
+    left = {path: file for path, file in manifest.files.items() if path not in wrong}
+    return msgspec.structs.replace(manifest, files=left), len(wrong)
 
 
 def seal_older(prefix: Artifact) -> Seal:
