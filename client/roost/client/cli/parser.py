@@ -147,9 +147,29 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     own, command = split_command(parser, arguments) if arguments[0] in TRAILING_COMMAND else (list(arguments), [])
     options, unknown = parser.parse_known_args(own)
     if unknown:
-        _find_command(parser, own).error(f"unknown option or argument: {' '.join(unknown)}")
+        _refuse_unknown(_find_command(parser, own), unknown)
     options.command = command
     return options
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """Raise ClientError with what the first unknown option may be meant to be."""
+    from difflib import get_close_matches  # only after a mistake
+
+    known = [
+        name
+        for action in parser._actions
+        if action.help != argparse.SUPPRESS
+        for name in action.option_strings
+        if name.startswith("--")
+    ]
+    word = unknown[0].partition("=")[0].lower().replace("_", "-")
+    near = get_close_matches(word, known, n=1) if word.startswith("--") else []
+    hint = f"See `{parser.prog} --help`."
+    raise usage_error(
+        f"Unknown option or argument: {' '.join(unknown)}",
+        f"Did you mean `{near[0]}`? {hint}" if near else hint,
+    )
 
 
 def _find_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -13,15 +13,21 @@ from roost.wire.visible import make_visible
 
 
 def add_selector_options(
-    parser: argparse.ArgumentParser, *, many_targets: bool = False, definition_only: bool = False
+    parser: argparse.ArgumentParser,
+    target_help: str = "where to run it (auto)",
+    *,
+    many_targets: bool = False,
+    definition_only: bool = False,
 ) -> None:
-    """Add the options of WHAT. ``definition_only``: without those that select a target or an earlier result."""
+    """Add the options of WHAT and CHOICES. ``target_help``: what the command uses a target for.
+    ``definition_only``: without those that select a target or an earlier result."""
     _add_choices(parser)
     group = parser.add_argument_group("WHAT", "without -e, -f and --image: the nearest environment file upwards")
     one = group.add_mutually_exclusive_group()
     one.add_argument("-e", "-n", dest="environment", metavar="NAME[:VERSION|@LABEL]", help="a registered environment")
     one.add_argument("-f", dest="file", metavar="PATH", help="an environment file, or a folder with one")
     one.add_argument("--image", metavar="REF", help="a container image that brings its own Python")
+    group.add_argument("--locked", action="store_true", help="fail if the lock file beside it does not fit")
     if definition_only:
         parser.set_defaults(generation=None, lock=None, ignore_image=False)
         return
@@ -31,12 +37,12 @@ def add_selector_options(
     )
     group.add_argument("--ignore-image", action="store_true", help="drop docker steps for a local prefix, on purpose")
     action: Any = {"action": "append"} if many_targets else {"default": "auto"}
-    group.add_argument("-t", dest="target", metavar="TARGET", help="where to run it (auto)", **action)
+    group.add_argument("-t", dest="target", metavar="TARGET", help=target_help, **action)
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose among what one definition offers, or add to it."""
-    group = parser.add_argument_group("choices", "of what the definition offers; another choice is another environment")
+    group = parser.add_argument_group("CHOICES", "of what the definition offers; another choice is another environment")
     group.add_argument("--python", metavar="X.Y", help="this version of Python, within requires-python")
     group.add_argument("--extra", action="append", default=[], metavar="NAME", help="with an extra of the project")
     group.add_argument("--group", action="append", default=[], metavar="NAME", help="with a dependency group")
@@ -49,7 +55,6 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         help="add a package, for this request only",
     )
     group.add_argument("--no-project", action="store_true", help="the dependencies without the project itself")
-    group.add_argument("--locked", action="store_true", help="fail if the lock file beside it does not fit")
 
 
 _LARGEST_HEAD = 1 << 20

@@ -138,6 +138,8 @@ class HolderWatch:
     def __init__(self, started: int, notify: Notify) -> None:
         self._started = started
         self._notify = notify
+        self._activity = "checking its store" if os.path.exists(os.path.join(paths.root(), "lock")) else "starting"
+        """What a daemon that has the root does before it serves: there is nothing to check in a new root."""
         self._next = time.monotonic() + WATCH_SECONDS
         self._looks = 0
         self._lost: object = None
@@ -154,7 +156,7 @@ class HolderWatch:
         holder = find_holder(paths.root())
         if holder is None or holder.pid == self._started:
             if self._looks == NOTICE_LOOKS:
-                self._notify("waiting for the daemon: it is checking its store")
+                self._notify(f"waiting for the daemon: it is {self._activity if holder else 'starting'}")
             return
         is_lost = holder.phase == "serving" or holder.is_suspended
         if is_lost and self._lost == holder:
@@ -165,7 +167,7 @@ class HolderWatch:
             )
         self._lost = holder if is_lost else None
         if self._looks == NOTICE_LOOKS:
-            activity = {"stopping": "which is stopping", "starting": "which is checking its store"}
+            activity = {"stopping": "which is stopping", "starting": f"which is {self._activity}"}
             self._notify(
                 f"waiting for the daemon (process {holder.pid}), {activity.get(holder.phase, 'which has the root')}"
             )

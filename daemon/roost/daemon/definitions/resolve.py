@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 
 import msgspec
 
@@ -64,6 +65,8 @@ from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
 
+_LOCK = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+
 
 def is_pinned(selector: EnvironmentSelector) -> bool:
     """Whether one generation or one lock is requested, instead of the current one."""
@@ -83,6 +86,11 @@ def check_selector(selector: EnvironmentSelector) -> None:
     if any("\0" in text for text in (selector.cwd, selector.file or "", *selector.command)):
         raise InvalidRequestError(
             "A path or a word of the command contains a NUL character", hint="Remove the NUL character."
+        )
+    if selector.lock is not None and not _LOCK.fullmatch(selector.lock):
+        raise InvalidRequestError(
+            f"--lock {selector.lock}: not the digest of a lock",
+            hint="Write all of it, sha256: and 64 hex digits, as `roost plan` prints it.",
         )
     check_choices(selector)
     options = (

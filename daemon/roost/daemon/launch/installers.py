@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
@@ -27,6 +28,9 @@ _MODULE_OPTION = re.compile(r"-[bBdEiIOPqRsSuvx]*m(.*)\Z", re.DOTALL)
 _PYTHON_VALUES = ("-W", "-X", "--check-hash-based-pycs")
 _PYTHON_VERSION = re.compile(r"(python|cpython|pypy)?[-@]?[0-9][0-9.a-z]*\Z|(python|pypy)[0-9.]*\Z")
 _CONDAS = ("conda", "mamba", "micromamba")
+_FORMATS_WITH_SECTIONS = ("conda", "roost")
+"""Formats of files with packages of conda and of pip."""
+_EDITED_FORMATS = (*_FORMATS_WITH_SECTIONS, "requirements", "pyproject", "pep723")
 _HARMLESS = ("--dry-run", "--help", "-h", "--download-only")
 
 
@@ -101,14 +105,42 @@ _CONDA_GRAMMAR = _Grammar(
 _ENSUREPIP_GRAMMAR = _Grammar(adding=("",), removing=(), values=(), places=("--root",), names=("--version", "--user"))
 
 
-def refuse_installation(command: Sequence[str], cwd: str, prefix: str | None, source: SourceView) -> None:
+def refuse_installation(
+    command: Sequence[str], cwd: str, prefix: str | None, source: SourceView, *, is_named: bool = False
+) -> None:
     """Raise InstallerRefusedError if ``command``, run in ``cwd`` in an environment that roost makes, would change it.
 
-    ``prefix`` is its path, ``None`` if it has not been built. There may be no command (a shell).
+    ``prefix`` is its path, ``None`` if it has not been built. There may be no command (a shell). ``is_named``: the
+    request names the source, which need not be what an edit without a name would find.
     """
     found = find_installation(command, cwd, prefix) if command else None
     if found is None:
         return
+    if found.packages and source.path is not None and source.format in _EDITED_FORMATS:
+        hint = _name_edit(found, source.path, source.format, is_named=is_named)
+    else:
+        hint = _describe_edit(found, source)
+    raise InstallerRefusedError(
+        f"`{found.command}` was not run: every project with the same lock shares this environment",
+        hint=hint,
+        fields={"command": found.command, "packages": list(found.packages), "file": source.path},
+    )
+
+
+def _name_edit(found: Installation, path: str, format: str, *, is_named: bool) -> str:
+    """Return the command that does to the file at ``path`` what was meant."""
+    words = ["roost", "add" if found.adds else "remove"]
+    if format in _FORMATS_WITH_SECTIONS:
+        words.append("--conda" if found.command.split()[0] in _CONDAS else "--pip")
+    if is_named or format == "pep723":
+        words += ["--script" if format == "pep723" else "-f", path]
+    edit = shlex.join([*words, *found.packages])
+    what = "it" if len(found.packages) == 1 else "them"
+    return f"`{edit}` {'adds' if found.adds else 'removes'} {what} {'to' if found.adds else 'from'} {path} instead."
+
+
+def _describe_edit(found: Installation, source: SourceView) -> str:
+    """Return what to do with a source that no command edits, or with packages that the command line does not name."""
     packages = ", ".join(found.packages)
     if source.path is not None:
         place = "the `# /// script` block of " if source.format == "pep723" else ""
@@ -119,11 +151,7 @@ def refuse_installation(command: Sequence[str], cwd: str, prefix: str | None, so
         where, next_step = "its definition", "the next run has it"
     change = f"{'Add' if found.adds else 'Remove'} {packages}" if packages else "Make the change"
     preposition = "in" if not packages else "to" if found.adds else "from"
-    raise InstallerRefusedError(
-        f"`{found.command}` was not run: every project with the same lock shares this environment",
-        hint=f"{change} {preposition} {where} instead; {next_step}.",
-        fields={"command": found.command, "packages": list(found.packages), "file": source.path},
-    )
+    return f"{change} {preposition} {where} instead; {next_step}."
 
 
 def find_installation(command: Sequence[str], cwd: str, prefix: str | None) -> Installation | None:

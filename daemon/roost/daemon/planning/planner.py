@@ -40,7 +40,7 @@ from roost.daemon.projects.lookup import find_ready_layer
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock, digest_lock
-from roost.model.records import Artifact, Generation, IndexFacts
+from roost.model.records import HOST_SCOPE, Artifact, Generation, IndexFacts
 from roost.store.store import Store
 from roost.wire.plans import Action, EnvironmentSelector, Nearest, PackageMoveView, PlanView, Reason
 
@@ -263,8 +263,11 @@ class Planner:
             numbered = selector.generation is not None
             requested = f"generation {selector.generation}" if numbered else f"lock {selector.lock}"
             raise LookupFailedError(
-                f"This definition has no {requested} for {format_platform(resolved.generation_scope)} on this machine",
-                hint=f"Generations here: {_format_generations(generations)}.",
+                f"This definition has no {requested} for {resolved.generation_scope.removesuffix(HOST_SCOPE)} "
+                "on this machine",
+                hint=f"Generations here: {_format_generations(generations)}."
+                if generations
+                else "It has no generation here yet: `roost build` creates the first one.",
             )
         return matching[-1]
 
@@ -366,7 +369,7 @@ def _format_generations(generations: Sequence[Generation]) -> str:
     numbers: dict[str, list[str]] = {}
     for each in generations:
         numbers.setdefault(format_platform(each.platform), []).append(str(each.number))
-    return "; ".join(f"{', '.join(all_of)} for {platform}" for platform, all_of in numbers.items()) or "none"
+    return "; ".join(f"{', '.join(all_of)} for {platform}" for platform, all_of in numbers.items())
 
 
 def check_image(definition: Definition) -> None:

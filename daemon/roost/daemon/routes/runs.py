@@ -67,7 +67,8 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     resolved, planned, selector = await _plan(services, call.body.what, call.body.target)
     if planned.plan.target in IMAGE_TARGETS:
         raise InvalidRequestError("Only `roost run` starts containers", hint="Use `roost run` with the same options.")
-    _refuse_installation(resolved, planned, call.body.what.command, call.body.what.cwd)
+    what = call.body.what
+    _refuse_installation(resolved, planned, what.command, what.cwd, is_named=what.file is not None)
     launch = local_launch(resolved, planned)
     response = ExecResponse(launch=launch, source=resolved.source, warnings=resolved.warnings)
     if launch is None:
@@ -79,13 +80,13 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
 
 
 def _refuse_installation(
-    resolved: TargetedDefinition, planned: PlanWithFacts, command: Sequence[str], cwd: str
+    resolved: TargetedDefinition, planned: PlanWithFacts, command: Sequence[str], cwd: str, *, is_named: bool
 ) -> None:
     """Raise InstallerRefusedError if the command would change a prefix. What a user-managed interpreter has, its user
     may change."""
     if planned.plan.action != "use-interpreter":
         prefix = planned.facts.prefix
-        refuse_installation(command, cwd, prefix.path if prefix else None, resolved.source)
+        refuse_installation(command, cwd, prefix.path if prefix else None, resolved.source, is_named=is_named)
 
 
 async def _plan(
@@ -187,7 +188,7 @@ async def _start_process(
     services: Services, body: RunRequest, resolved: TargetedDefinition, planned: PlanWithFacts, rerun_of: str | None
 ) -> RunResponse | Reply:
     """Record the run. The client starts its command, or the daemon if it is detached."""
-    _refuse_installation(resolved, planned, body.command, body.what.cwd)
+    _refuse_installation(resolved, planned, body.command, body.what.cwd, is_named=body.what.file is not None)
     launch = local_launch(resolved, planned)
     if launch is None and not body.detach:
         return _build_first(resolved)

@@ -98,9 +98,12 @@ def discover(cwd: str, command: Sequence[str], read: Callable[[str], bytes] = re
             break
     where = f"in {cwd}" if folder == top else f"in {cwd} or above it"
     end = f", up to {folder}" if folder not in (top, "/") else ""
+    is_missing = script is not None and not os.path.lexists(os.path.join(cwd, script))
+    start = f"There is no {script}, and no" if is_missing else "There is no"
     raise NoDefinitionError(
-        f"There is no environment file {where}{end}",
-        hint="`roost init` begins one there, `-f PATH` names one."
+        f"{start} environment file {where}{end}",
+        hint=("Correct the name of the script. " if is_missing else "")
+        + "`roost init` begins an environment file there, `-f PATH` names one."
         + "".join(f" {notice.message}." for notice in search.notices),
     )
 

@@ -91,6 +91,29 @@ def test_what_is_too_much_is_named_with_the_help_that_says_more(words, where, ca
     said = capsys.readouterr().err
     assert "Unknown option or argument: " in said
     assert f"See `{where} --help`." in said
+    assert "Did you mean" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        ("run --wiht six", "--with"),
+        ("exec --no_project -- python", "--no-project"),
+        ("plan --sovle", "--solve"),
+        ("add --dryrun six", "--dry-run"),
+        ("cache gc --jsno", "--json"),
+        ("env export --Format=pixi", "--format"),
+    ],
+)
+def test_an_option_is_proposed_for_one_that_is_misspelt(words, near, capsys):
+    assert main.run(words.split()) in (2, 125)
+    assert f"Did you mean `{near}`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("word", "example"), [("run", "roost run train.py"), ("exec", "roost exec -- python -V")])
+def test_a_missing_command_is_asked_for_with_an_example_of_the_same_command(word, example, capsys):
+    assert main.run([word]) == 125
+    assert f"`{example}`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["image", "target", "registry", "deploy", "watch", "lsp", "kernel"])

@@ -20,7 +20,8 @@ from roost.wire.plans import EnvironmentSelector
         ({"text": "six\n"}, "Name it with -f"),
         ({"document": {}}, "Name it with -f"),
         ({"run": "r1"}, "Name it with -f"),
-        ({"lock": "sha256:0"}, "Name no generation"),
+        ({"lock": "sha256:" + "0" * 64}, "Name no generation"),
+        ({"lock": "sha256:0"}, "Write all of it"),
         ({"file": "a", "environment": "b"}, "at most one"),
     ],
 )

@@ -135,12 +135,27 @@ def refused(command: str, source: SourceView) -> InstallerRefusedError:
         (
             "pip install six 'idna>3'",
             SourceView(path="/p/requirements.txt", format="requirements"),
-            "Add six, idna>3 to /p/requirements.txt instead; the next `roost run` has it.",
+            "`roost add six 'idna>3'` adds them to /p/requirements.txt instead.",
         ),
         (
             "conda remove six",
             SourceView(path="/p/environment.yml", format="conda"),
-            "Remove six from /p/environment.yml instead; the next `roost run` has it.",
+            "`roost remove --conda six` removes it from /p/environment.yml instead.",
+        ),
+        (
+            "pip install six",
+            SourceView(path="/p/environment.yml", format="conda"),
+            "`roost add --pip six` adds it to /p/environment.yml instead.",
+        ),
+        (
+            "pip install six",
+            SourceView(path="/p/train.py", format="pep723"),
+            "`roost add --script /p/train.py six` adds it to /p/train.py instead.",
+        ),
+        (
+            "pip install six",
+            SourceView(path="/p/job.yml", format="azure-v2"),
+            "Add six to /p/job.yml instead; the next `roost run` has it.",
         ),
         (
             "pip install -r more.txt",
@@ -161,6 +176,13 @@ def refused(command: str, source: SourceView) -> InstallerRefusedError:
 )
 def test_it_says_what_to_do_instead(command: str, source: SourceView, hint: str) -> None:
     assert refused(command, source).hint == hint
+
+
+def test_a_file_that_was_named_is_named_for_the_edit() -> None:
+    source = SourceView(path="/p/requirements.txt", format="requirements")
+    with pytest.raises(InstallerRefusedError) as raised:
+        refuse_installation(["pip", "install", "six"], CWD, PREFIX, source, is_named=True)
+    assert raised.value.hint == "`roost add -f /p/requirements.txt six` adds it to /p/requirements.txt instead."
 
 
 def test_a_shell_has_no_command() -> None:

@@ -223,6 +223,16 @@ def test_a_dockerfile_is_never_chosen_and_named_without_another_file(tmp_path):
     assert f"-f {tmp_path}/Dockerfile" in caught.value.hint
 
 
+def test_a_script_that_is_missing_too_is_named(tmp_path):
+    (tmp_path / ".git").mkdir()
+    for command in (["nofile.py"], ["python", "nofile.py"]):
+        with pytest.raises(NoDefinitionError, match=r"There is no nofile\.py, and no environment file in"):
+            discover(str(tmp_path), command)
+    (tmp_path / "file.py").write_text("")
+    with pytest.raises(NoDefinitionError, match="There is no environment file in"):
+        discover(str(tmp_path), ["file.py"])
+
+
 @pytest.mark.parametrize("is_worktree", [False, True])
 def test_the_search_ends_at_a_repository(tmp_path, is_worktree):
     put(tmp_path, environment_DOT_yml="", repo__sub__x="")

@@ -27,7 +27,7 @@ def add(family: Subparsers) -> None:
     example = "roost cache bundle export -f environment.yml --with-python -o environment.bundle"
     export = add_command(bundles, "export", export_command, about, example)
     export.add_argument("what", nargs="*", metavar="WHAT", help="environment files, folders, or names NAME[:VERSION]")
-    add_selector_options(export)
+    add_selector_options(export, "where they will run (auto)")
     export.add_argument("-o", dest="output", required=True, metavar="FILE", help="the file to write")
     export.add_argument("--platform", metavar="P", help="for a machine of another platform, such as linux-aarch64")
     export.add_argument(

@@ -33,7 +33,7 @@ def add(subparsers: Subparsers) -> None:
         family, "pull", pull_command, "Pull the image from a registry into the engine.", "roost image pull"
     )
     for parser in (show, push, pull):
-        add_selector_options(parser)
+        add_selector_options(parser, "what to make the image for (docker)")
         parser.set_defaults(target="docker")
     add_command(
         family, "list", list_command, "List the images that were built or pulled here.", "roost image list --json"

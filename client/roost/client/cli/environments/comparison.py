@@ -36,7 +36,7 @@ def add(family: Subparsers) -> None:
     about = "Show what a fresh solve would change; builds nothing and stores nothing."
     outdated = add_command(family, "outdated", outdated_command, about, "roost env outdated train")
     outdated.add_argument("reference", nargs="?", metavar="NAME[:VERSION|@LABEL]", help="the same as -e")
-    add_selector_options(outdated)
+    add_selector_options(outdated, "what to solve for (auto)")
     for parser in (diff, outdated):
         parser.add_argument("--exit-code", action="store_true", help="exit with status 1 if something differs")
     about = "Make an older generation the current one."

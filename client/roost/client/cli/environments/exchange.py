@@ -48,7 +48,7 @@ def add(family: Subparsers) -> None:
     )
     command.add_argument("--platform", metavar="P", help="for formats made from a lock: such as linux-64 or osx-arm64")
     command.add_argument("--force", action="store_true", help="overwrite existing files")
-    add_selector_options(command)
+    add_selector_options(command, "whose lock to export (auto)")
 
 
 def import_command(context: Context) -> int:

@@ -43,7 +43,7 @@ EXAMPLE = "b20261123-073101-97cac3"
 def add(subparsers: Subparsers) -> None:
     """Add ``build`` and the family ``builds``."""
     build = add_command(subparsers, "build", build_command, "Build an environment.", "roost build -f environment.yml")
-    add_selector_options(build)
+    add_selector_options(build, "what to build it for (auto)")
     build.add_argument("--rebuild", action="store_true", help="solve again: a new generation")
     build.add_argument("--as-of", metavar="DATE", help="solve as on a day such as 2020-07-08; implies --rebuild")
     build.add_argument("--detach", action="store_true", help="print the build's id and do not wait")

@@ -36,7 +36,8 @@ def add(subparsers: Subparsers) -> None:
         "roost run train.py --epochs 3",
     )
     run.usage = (
-        "roost run [WHAT] [-t TARGET] [--var K=V]… [--secret NAME]… [--experiment NAME] [--detach] [--] COMMAND…"
+        "roost run [WHAT] [CHOICES] [-t TARGET] [--var K=V]… [--secret NAME]… [--experiment NAME] [--detach] [--]"
+        " COMMAND…"
     )
     add_selector_options(run)
     run.add_argument("--var", action="append", default=[], metavar="K=V", help="a variable for the command")
@@ -56,7 +57,7 @@ def add(subparsers: Subparsers) -> None:
         "Replace this process by a command in its environment; nothing is recorded.",
         "roost exec -- python -V",
     )
-    execute.usage = "roost exec [WHAT] [--] COMMAND…"
+    execute.usage = "roost exec [WHAT] [CHOICES] [--] COMMAND…"
     add_selector_options(execute)
     shell = add_command(
         subparsers,
@@ -69,7 +70,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def exec_command(context: Context) -> int:
-    command = _typed_command(context)
+    command = _typed_command(context, "roost exec -- python -V")
     launch, _ = _request_launch(context, command)
 
     def become_command() -> NoReturn:
@@ -97,10 +98,10 @@ def shell_command(context: Context) -> int:
     return _start(launch, become_shell)
 
 
-def _typed_command(context: Context) -> list[str]:
+def _typed_command(context: Context, example: str) -> list[str]:
     command: list[str] = context.options.command
     if not command or not command[0]:
-        raise usage_error("No command was given.", "Name one, as in `roost exec -- python -V`.")
+        raise usage_error("No command was given.", f"Name one, as in `{example}`.")
     return command
 
 
@@ -135,7 +136,7 @@ def _request_launch(context: Context, command: Sequence[str]) -> tuple[Json, Jso
 
 def run_command(context: Context) -> int:
     options = context.options
-    command = _typed_command(context)
+    command = _typed_command(context, "roost run train.py")
     selector = build_selector(context, command)
     if options.detach or options.target not in ("auto", "local"):
         words = [require_utf8(word, "A word of the command") for word in command]

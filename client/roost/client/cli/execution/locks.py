@@ -31,7 +31,7 @@ def add(subparsers: Subparsers) -> None:
         "Write roost.lock beside the definition (--write), or print the lock in another tool's format.",
         "roost lock --write --platform osx-arm64",
     )
-    add_selector_options(lock)
+    add_selector_options(lock, "what to lock it for (auto)")
     lock.add_argument(
         "--platform", action="append", default=[], metavar="P", help="such as linux-64, osx-arm64 or linux-64+cuda12"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def add(subparsers: Subparsers) -> None:
     plan = add_command(
         subparsers, "plan", plan_command, "Show the decision for each target; changes nothing.", "roost plan -t local"
     )
-    add_selector_options(plan, many_targets=True)
+    add_selector_options(plan, "a target to plan for, as often as you like (auto)", many_targets=True)
     plan.add_argument("--solve", action="store_true", help="solve if no lock is known, to show what would be built")
     digest = add_command(
         subparsers,
@@ -31,7 +32,7 @@ def add(subparsers: Subparsers) -> None:
         "Print the definition digest and its inputs.",
         "roost digest -f environment.yml",
     )
-    add_selector_options(digest)
+    add_selector_options(digest, argparse.SUPPRESS)  # no target changes a digest
     digest.add_argument("--canonical", action="store_true", help="print the canonical form, which is what is digested")
 
 
