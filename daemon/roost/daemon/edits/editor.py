@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -156,12 +157,13 @@ class EnvironmentEditor:
         return ChangedText(edited=edited, selector=selector, resolved=resolved)
 
     async def _resolve_before(self, request: EditRequest, original: OriginalFile) -> TargetedDefinition | None:
-        """Return the definition before the change; ``None`` if it was none, or lacked the group that is added to."""
-        try:
-            resolved, _ = await self._resolve(selector_of_text(request, original.path, original.data))
-        except (InvalidDefinitionError, InvalidRequestError):
-            return None
-        return resolved
+        """Return the definition before the change, without the group or extra if it lacked that; ``None`` if it was
+        none."""
+        for has_list in (True, False):
+            with suppress(InvalidDefinitionError, InvalidRequestError, LookupFailedError):
+                selector = selector_of_text(request, original.path, original.data, has_list=has_list)
+                return (await self._resolve(selector))[0]
+        return None
 
     async def _resolve(self, selector: EnvironmentSelector) -> tuple[TargetedDefinition, EnvironmentSelector]:
         """Return the definition of a text for the target that it chooses by itself, and what names it there."""

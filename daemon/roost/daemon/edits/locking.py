@@ -35,7 +35,7 @@ class EditLock(msgspec.Struct, frozen=True, kw_only=True):
 
     lock: Lock
     former: FormerLock | None = None
-    """The lock before the change; ``None`` if there was none."""
+    """What a solve prefers; it is compared if it is the lock before the change."""
 
     def find_version(self, name: str, section: str) -> str | None:
         """Return the version of a package by its normalised name."""
@@ -108,15 +108,15 @@ class EditLocks:
 
     async def _find_former(self, resolved: TargetedDefinition, before: TargetedDefinition | None) -> FormerLock | None:
         """Return the lock of the definition before the change: 1. that of the ``roost.lock`` beside it, 2. that of its
-        current generation; 3. else what any edit of the file would prefer."""
-        if before is None or list_choice_rules(before.canonical) != list_choice_rules(resolved.canonical):
-            return await find_former_lock(self._index, resolved)
-        if before.file_lock is not None:
-            return FormerLock(lock=before.file_lock.lock, canonical=before.canonical)
-        known = await self.find(before)
-        if known is None:
-            return await find_former_lock(self._index, resolved)
-        return FormerLock(lock=known.lock, canonical=before.canonical)
+        current generation; 3. else what any edit of the file would prefer: that may be of another extra or group, or
+        of an older content, so that a difference from it is no effect of the change."""
+        if before is not None and list_choice_rules(before.canonical) == list_choice_rules(resolved.canonical):
+            if before.file_lock is not None:
+                return FormerLock(lock=before.file_lock.lock, canonical=before.canonical)
+            if (known := await self.find(before)) is not None:
+                return FormerLock(lock=known.lock, canonical=before.canonical)
+        preferred = await find_former_lock(self._index, resolved)
+        return msgspec.structs.replace(preferred, is_compared=False) if preferred is not None else None
 
     async def solve(
         self,
@@ -137,14 +137,14 @@ class EditLocks:
         return lock
 
 
-def selector_of_text(request: EditRequest, path: str, data: bytes) -> EnvironmentSelector:
+def selector_of_text(request: EditRequest, path: str, data: bytes, *, has_list: bool = True) -> EnvironmentSelector:
     """Return the selector of the file at ``path`` as if its content were ``data``, with the group or extra that the
-    request is about: what is added there has to be solved, too."""
+    request is about: what is added there has to be solved, too. ``has_list``: whether the file has that already."""
     return EnvironmentSelector(
         cwd=request.what.cwd,
         environ=request.what.environ,
         file=path,
         text=data.decode(),
-        groups=[request.group] if request.group is not None else [],
-        extras=[request.extra] if request.extra is not None else [],
+        groups=[request.group] if has_list and request.group is not None else [],
+        extras=[request.extra] if has_list and request.extra is not None else [],
     )

@@ -2,7 +2,8 @@
 
 Which one: 1. the one that comes with the definition (an edit that roost makes, a ``roost.lock`` that does not fit any
 more); 2. for a definition that options made of another one, the current generation of that one; 3. for a file, the
-current generation of the definition that was built or run from the same path last, if that had other content; 4. for a
+current generation of the definition that was built or run from the same path last, if that had other content (or other
+options: with these, what differs is no effect of an edit, and is not reported); 4. for a
 version of an environment, that of the version before. There is none if the two differ in which version is chosen of
 several that fit (``--resolution lowest``): uv drops its own lock then, too.
 
@@ -34,7 +35,7 @@ async def find_former_lock(index: Index, resolved: TargetedDefinition) -> Former
     if resolved.former is not None:
         return resolved.former
     scope, digest = resolved.generation_scope, resolved.digest
-    generation, base, path = None, resolved.base, resolved.source.path
+    generation, base, path, is_compared = None, resolved.base, resolved.source.path, True
     if base is not None:
         generation = await index.generations.find_current(base.digest, scope)
     if generation is None and resolved.environment is not None:
@@ -42,6 +43,7 @@ async def find_former_lock(index: Index, resolved: TargetedDefinition) -> Former
         generation = await index.generations.find_of_earlier_version(digest, scope, name, version)
     elif generation is None and path is not None:
         generation = await index.generations.find_last_of_path(digest, scope, path)
+        is_compared = not resolved.chosen
     if generation is None:
         return None
     lock = await index.locks.find(generation.lock_digest)
@@ -50,7 +52,7 @@ async def find_former_lock(index: Index, resolved: TargetedDefinition) -> Former
         known is not None and list_choice_rules(known.canonical) != list_choice_rules(resolved.canonical)
     ):
         return None
-    return FormerLock(lock=lock, canonical=known.canonical if known else None)
+    return FormerLock(lock=lock, canonical=known.canonical if known else None, is_compared=is_compared)
 
 
 async def note_use(index: Index, resolved: TargetedDefinition) -> None:
