@@ -164,6 +164,12 @@ def test_a_pyproject_gets_bounds_and_a_group_is_solved_with_the_group(project: P
     assert "[dependency-groups]" in project.read("pyproject.toml")
     assert grouped["definition_digest"] != result["definition_digest"]
     assert project.json("plan", "--no-project", "--group", "test")["lock_digest"] == grouped["lock_digest"]
+    assert sorted(changed(grouped)) == ["+ left 1.0", "+ needs-left 1.0"], "compared with the file without the group"
+    other = project.json("add", "left==1.0", "--extra", "plot")
+    assert changed(other) == ["+ left 1.0"], "nothing of the group"
+    project.write("pyproject.toml", project.read("pyproject.toml").replace("upper<2", "upper<3"))
+    assert changed(project.json("remove", "left", "--extra", "plot")) == [], "no lock of what was edited by hand"
+    project.write("pyproject.toml", project.read("pyproject.toml").replace("upper<3", "upper<2"))
     assert project.json("plan", "--no-project")["lock_digest"] == result["lock_digest"]
 
 

@@ -44,6 +44,8 @@ class EditedItemView(msgspec.Struct, kw_only=True):
     """Where it is in the changed file, counted from 1; of a removed one, where it was."""
     version: str | None = None
     """The version that the lock has; ``None`` if it has none."""
+    file: str | None = None
+    """The file that lists it, if that is one that the edited file includes."""
 
 
 class EditResult(msgspec.Struct, kw_only=True):

@@ -9,13 +9,17 @@ from contextlib import suppress
 
 import msgspec
 
-from roost.daemon.edits.replacement import FileNotWritableError, create_file, present_error
+from roost.daemon.edits.replacement import FileNotWritableError, create_file, present_error, require_writable
 from roost.daemon.engines.host_python.engine import find_interpreter
 from roost.model.edits.beginnings import BeginningKind, begin_file, suggest_kind
+from roost.model.edits.change import EditOrder, EditRefusedError
+from roost.model.edits.edit import edit_source
 from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
-from roost.model.readers.source import require_utf8_path
+from roost.model.readers.read import read_source
+from roost.model.readers.source import DefinitionSource, require_utf8_path
 from roost.store.cancellation import finish_thread_despite_cancel
 from roost.store.sources.discover import SEARCHED_NAMES, discover, discover_in, find_rivals
+from roost.store.sources.files import LocalFiles
 from roost.wire.edits import BeginRequest, BeginResponse
 from roost.wire.protocol import WarningView
 
@@ -81,7 +85,8 @@ def _choose_file(request: BeginRequest, python: str | None) -> NewFile:
     kind = request.kind or named
     if named is not None and kind != named:
         raise InvalidRequestError(
-            f"{os.path.basename(path)} is the name of a file of another kind", hint="Leave out one of the two."
+            f"{os.path.basename(path)} is the name of a file of another kind than --{kind}",
+            hint=f"Leave out --{kind}, or name the file otherwise.",
         )
     if kind == "script" and is_folder:
         raise InvalidRequestError("A script needs a name", hint="Name it: `roost init --script train.py`.")
@@ -89,7 +94,7 @@ def _choose_file(request: BeginRequest, python: str | None) -> NewFile:
     folder = os.path.dirname(path) if names_file else path
     if kind is None:
         if (found := _find_in_folder(folder)) is not None:
-            raise present_error(found)
+            raise present_error(found, _explain_present(found))
         kind = suggest_kind(frozenset(_list_names(folder)))
     # conda has Pythons of its own: one is named on request only.
     version = request.python if kind == "conda" else python
@@ -97,8 +102,23 @@ def _choose_file(request: BeginRequest, python: str | None) -> NewFile:
     name = os.path.basename(path) if names_file else usual_name
     for other in (name, *find_rivals(name)):
         if os.path.lexists(os.path.join(folder, other)):
-            raise present_error(os.path.join(folder, other))
+            raise present_error(os.path.join(folder, other), _explain_present(os.path.join(folder, other)))
     return NewFile(path=os.path.join(folder, name), kind=kind, text=text)
+
+
+def _explain_present(path: str) -> str:
+    """Return what to do about a file that exists, if `roost add` would not edit it; else nothing."""
+    if not os.path.exists(path):
+        return f"It is a symbolic link to {os.readlink(path)}, which does not exist: remove the link first."
+    if os.path.isdir(path):
+        return "It is a folder: name another file."
+    try:
+        edit_source(DefinitionSource(path=path), LocalFiles(), EditOrder(add=("PKG",)))
+    except EditRefusedError as error:
+        return f"{error.message}. {error.hint}"
+    except CodedError as error:
+        return f"It can't be read, so that nothing can be added to it: {error.message}."
+    return ""
 
 
 def _unusable_error(path: str, action: str, error: OSError) -> FileNotWritableError:
@@ -140,9 +160,11 @@ def _find_in_folder(folder: str) -> str | None:
 def _find_environment(folder: str) -> str | None:
     """Return the file that commands in ``folder`` use, if there is one and it can be read."""
     try:
-        return discover(folder, []).path
+        found = discover(folder, [])
+        document = read_source(DefinitionSource(path=found.path, format=found.format), LocalFiles())
     except (LookupFailedError, InvalidDefinitionError):
         return None
+    return None if document.errors else found.path
 
 
 def describe_order(path: str, before: str | None, after: str | None) -> list[WarningView]:
@@ -159,7 +181,11 @@ def describe_order(path: str, before: str | None, after: str | None) -> list[War
 
 
 def _write(file: NewFile, umask: int) -> None:
-    folder = os.path.dirname(file.path)
+    folder = existing = os.path.dirname(file.path)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if os.path.isdir(existing):  # else it is said what is there
+        require_writable(existing, file.path)
     try:
         os.makedirs(folder, mode=0o777 & ~umask, exist_ok=True)
     except OSError as error:

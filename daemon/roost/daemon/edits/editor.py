@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
+import shlex
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.jobs.work_stream import stream_work
+from roost.daemon.lock_files.choice import STALE
 from roost.daemon.locks.former import note_use
 from roost.daemon.locks.solve import describe_unanswered
 from roost.daemon.planning.planner import Planner
@@ -50,11 +53,12 @@ from roost.store.store import Store
 from roost.wire.builds import Message
 from roost.wire.edits import EditedItemView, EditMessage, EditRequest, EditResult
 from roost.wire.plans import EnvironmentSelector
-from roost.wire.protocol import ErrorBody
+from roost.wire.protocol import ErrorBody, WarningView
 
 if TYPE_CHECKING:
     from roost.model.edits.edit import EditedSource
 
+_FILE_NAME = re.compile(r"[^\s;@\[]+\.(?:txt|in|py|ya?ml|toml)")
 log = logging.getLogger(__name__)
 Publish = Callable[[Message], None]
 
@@ -106,7 +110,7 @@ class EnvironmentEditor:
         and after, and solving, raise.
         """
         check_request(request)
-        found = await asyncio.to_thread(find_file, request.what, WatchedFiles())
+        found = await asyncio.to_thread(_find, request)
         real = await asyncio.to_thread(os.path.realpath, found.path)
         turn = self._turns.setdefault(real, WorkLimit(1, exclusive=True))
         progress = BuildProgress(publish, request.what.environ)
@@ -209,7 +213,7 @@ class EnvironmentEditor:
             packages=len(lock.conda) + len(lock.wheels) if lock is not None else None,
             diff=format_diff(original, edited.data) if is_changed else "",
             reasons=[unanswered] if unanswered is not None else [],
-            warnings=resolved.warnings,
+            warnings=[_rephrase(warning, resolved) for warning in resolved.warnings],
         )
 
 
@@ -219,8 +223,8 @@ def check_request(request: EditRequest) -> None:
     check_selector(what)
     if what.environment is not None:
         raise InvalidRequestError(
-            f"{what.environment} is a registered environment, and no file",
-            hint=f"`roost env edit {what.environment}` edits it, as a new version.",
+            f"-e {what.environment} names a registered environment, and only files are edited",
+            hint=f"`roost env edit {what.environment}` makes its next version.",
         )
     if what.image is not None or what.run is not None or what.document is not None or what.text is not None:
         raise InvalidRequestError("Only a file can be edited", hint="Name it with -f, or leave -f out.")
@@ -228,6 +232,33 @@ def check_request(request: EditRequest) -> None:
         raise InvalidRequestError("An edit begins with the file, and no earlier result", hint="Name no generation.")
     if not request.add and not request.remove:
         raise InvalidRequestError("No package is named", hint="Name a package, such as numpy or 'numpy>=2'.")
+
+
+def _find(request: EditRequest) -> DiscoveredFile:
+    """Find the file that is to be changed. Raises: LookupFailedError, InvalidDefinitionError; InvalidRequestError if a
+    package is a file."""
+    refuse_files(request)
+    try:
+        return find_file(request.what, WatchedFiles())
+    except LookupFailedError as error:
+        named = request.what.file
+        if named is not None and not os.path.lexists(os.path.join(request.what.cwd or "", named)):
+            kind = "--script " if named.endswith(".py") else ""
+            error.hint = f"`roost init {kind}{shlex.quote(named)}` begins it."
+        raise
+
+
+def refuse_files(request: EditRequest) -> None:
+    """Raise InvalidRequestError if one of the packages is the name of a file that is there."""
+    for text in request.add:
+        if not _FILE_NAME.fullmatch(text) or not os.path.isfile(os.path.join(request.what.cwd or "", text)):
+            continue
+        others = [shlex.quote(other) for other in request.add if other != text] or ["PKG"]
+        option = "--script" if text.endswith(".py") else "-f"
+        raise InvalidRequestError(
+            f"{text} is a file, and not a package",
+            hint=f"`roost add {option} {shlex.quote(text)} {' '.join(others)}` adds packages to it.",
+        )
 
 
 def _read(path: str) -> OriginalFile:
@@ -244,6 +275,14 @@ def _read(path: str) -> OriginalFile:
             hint="Make it readable, or name an environment file with -f.",
             location=Location(path=path),
         ) from error
+
+
+def _rephrase(warning: WarningView, resolved: TargetedDefinition) -> WarningView:
+    """Say of a lock file that it does not have the change yet: what a solve prefers is of no use to know here."""
+    if warning.code != STALE or resolved.lock_file is None:
+        return warning
+    text = f"{resolved.lock_file.path} is for another content of the file: `roost lock --write` brings it up to date"
+    return WarningView(code=STALE, message=text)
 
 
 def _versions(edited: EditedSource, chosen: EditLock) -> dict[str, str]:

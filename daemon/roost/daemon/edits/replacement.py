@@ -38,6 +38,10 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """Errors of link(2) on file systems without hard links."""
 
 
+_CREATED = "Make the folder writable, or name another one."
+_REPLACED = "Make the folder writable: a file is replaced as a whole, by a new one beside it."
+
+
 class FileChangedError(CodedError):
     """Somebody else changed the file between its reading and its replacement."""
 
@@ -74,12 +78,26 @@ class OriginalFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_original(path: str) -> OriginalFile:
-    """Read the file that is to be replaced. Raises: OSError, FileNotWritableError if it is read-only."""
+    """Read the file that is to be replaced. Raises: OSError, FileNotWritableError if it or its folder is read-only."""
     target = os.path.realpath(path)
     original = OriginalFile(path=path, target=target, data=read_regular(target))
     if not stat.S_IMODE(os.stat(target).st_mode) & 0o222 or not os.access(target, os.W_OK):
         raise FileNotWritableError(f"{path} is read-only", hint="Make it writable (chmod u+w), and try again.")
+    require_writable(os.path.dirname(target), path, _REPLACED)
     return original
+
+
+def require_writable(folder: str, path: str, hint: str = "") -> None:
+    """Check before any work that ``path`` can be written in ``folder``, for root too, who would pass by its mode.
+
+    Raises: FileNotWritableError with ``hint``, if nothing can be created in the folder.
+    """
+    try:
+        is_writable = bool(stat.S_IMODE(os.stat(folder).st_mode) & 0o222) and os.access(folder, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise _unwritable_error(path, error, hint) from error
+    if not is_writable:
+        raise FileNotWritableError(f"{path} can't be written: {folder} is read-only", hint=hint or _CREATED)
 
 
 def replace_file(original: OriginalFile, data: bytes) -> None:
@@ -106,7 +124,7 @@ def replace_file(original: OriginalFile, data: bytes) -> None:
     except FileNotFoundError as error:
         raise _changed_error(original) from error
     except OSError as error:
-        raise _unwritable_error(original.path, error) from error
+        raise _unwritable_error(original.path, error, _REPLACED) from error
 
 
 def create_file(path: str, data: bytes, mode: int) -> None:
@@ -130,10 +148,11 @@ def create_file(path: str, data: bytes, mode: int) -> None:
         raise _unwritable_error(path, error) from error
 
 
-def present_error(path: str) -> FilePresentError:
-    """Return the error for a file that is to be created and exists."""
+def present_error(path: str, hint: str = "") -> FilePresentError:
+    """Return the error for a file that is to be created and exists. ``hint``: what to do, if nothing can be added."""
     return FilePresentError(
-        f"{path} exists, and stays as it is", hint=f"`roost add -f {shlex.quote(path)} PKG` adds packages to it."
+        f"{path} exists, and stays as it is",
+        hint=hint or f"`roost add -f {shlex.quote(path)} PKG` adds packages to it.",
     )
 
 
@@ -252,13 +271,13 @@ def _changed_error(original: OriginalFile) -> FileChangedError:
     )
 
 
-def _unwritable_error(path: str, error: OSError) -> FileNotWritableError:
+def _unwritable_error(path: str, error: OSError, hint: str = "") -> FileNotWritableError:
     if error.errno in FULL_DISK_ERRNOS:
         return FileNotWritableError(
             f"{path} can't be written: the disk is full", hint="Free some space there, and try again."
         )
     reason = (error.strerror or str(error)).lower()
-    hint = "Make the folder writable: a file is replaced as a whole, by a new one beside it."
+    hint = hint or _CREATED
     if error.errno == errno.EBUSY:
         hint = "It is mounted by itself, so that no other file can take its place."
     return FileNotWritableError(f"{path} can't be written: {reason}", hint=hint)

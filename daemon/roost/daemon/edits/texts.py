@@ -15,8 +15,11 @@ def explain_failure(error: CodedError, original: OriginalFile, data: bytes) -> N
     that it would have got."""
     where, name = error.location, os.path.basename(original.path)
     if where is not None and where.path == original.path and where.line is not None:
-        error.location = Location(path=original.path, line=find_old_line(original.data, data, where.line))
-    if error.code not in ("file-changed", "file-not-writable", "edit-refused") and (error.hint or where is None):
+        line = where.line if data == original.data else find_old_line(original.data, data, where.line)
+        error.location = Location(path=original.path, line=line, column=where.column if line is not None else None)
+    if error.code == "edit-refused":  # whose hint ends with what to write
+        error.message = f"{error.message}. {name} stays as it was"
+    elif error.code not in ("file-changed", "file-not-writable"):
         error.hint = f"{error.hint} {name} stays as it was.".strip()
 
 

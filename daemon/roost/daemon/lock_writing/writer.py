@@ -24,7 +24,14 @@ from roost.daemon.decision.images import is_unmodified
 from roost.daemon.definitions.choices import get_choices
 from roost.daemon.definitions.resolved import LockFilePlace, ResolvedDefinition, TargetedDefinition, target_definition
 from roost.daemon.edits.locking import EditLock, EditLocks
-from roost.daemon.edits.replacement import FilePresentError, OriginalFile, create_file, read_original, replace_file
+from roost.daemon.edits.replacement import (
+    FilePresentError,
+    OriginalFile,
+    create_file,
+    read_original,
+    replace_file,
+    require_writable,
+)
 from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.reporter import BuildProgress
@@ -185,6 +192,7 @@ def _read(place: LockFilePlace) -> OriginalFile | None:
     """Return the file as it is; ``None`` if there is none. Blocks. Raises LockFileInvalidError if there is something
     else of its name, FileNotWritableError."""
     if not os.path.lexists(place.path):
+        require_writable(os.path.dirname(place.path), place.path, "Make the folder writable: the lock file lies there.")
         return None
     read_lock_file(place.path)
     return read_original(place.path)

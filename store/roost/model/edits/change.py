@@ -76,6 +76,8 @@ class ItemEdit(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
     line: int | None = None
     """Where it is in the new text, counted from 1; of a removed one, where it was."""
+    file: str | None = None
+    """The file that lists it, if that is one that the edited file includes."""
 
 
 def parse_package(text: str, section: PackageSection | None, default: PackageSection) -> RequestedPackage:
@@ -116,6 +118,9 @@ def _parse_pip(body: str) -> RequestedPackage:
         if re.fullmatch(r"[\w.-]+=[^=].*", body):
             hint = f"Write {body.replace('=', '==', 1)}: one = is for match specs of conda."
         raise PackageTextError(f"{body!r} is not a requirement of pip by name", hint=hint) from None
+    if not all(name[-1].isalnum() for name in (found.name, *found.extras)):
+        message = f"{body!r} is not a requirement of pip by name: a name ends with a letter or a digit"
+        raise PackageTextError(message, hint="Correct the name.")
     is_bare = not (found.extras or found.specifier or found.url or found.marker)
     return RequestedPackage(text=body, name=normalise_name(found.name), section="pip", is_bare=is_bare)
 

@@ -11,10 +11,18 @@ from roost.model.definition import Choices, ReadResult
 from roost.model.documents.document import convert_document
 from roost.model.edits.change import EditOrder, EditRefusedError, ItemEdit, PackageSection, parse_package
 from roost.model.edits.editing import EditedText
-from roost.model.edits.formats import BOUNDED_FORMATS, PackageList, choose_lists, find_command, refuse_format
+from roost.model.edits.formats import (
+    BOUNDED_FORMATS,
+    PackageList,
+    choose_lists,
+    find_command,
+    refuse_format,
+    refuse_guessed,
+)
 from roost.model.edits.steps import add_package, remove_package
 from roost.model.edits.verification import TouchedNames, verify_reading
 from roost.model.errors import CodedError, Location
+from roost.model.readers.choices.selection import ChoiceUnknownError
 from roost.model.readers.detect import FormatUnreadError
 from roost.model.readers.read import detect_format, read_source
 from roost.model.readers.source import DefinitionSource, FileAccess, ReadContext, decode_text
@@ -64,6 +72,10 @@ def _edit(source: DefinitionSource, files: FileAccess, order: EditOrder, path: s
     original = EditedText(source.data or b"", format, path)
     before = _read_before(source, files, original, order)
     lists = choose_lists(format, original.content, order)
+    if format == "requirements" and order.add:
+        refuse_guessed(path, lists["pip"].open(original.content))
+    if order.remove:
+        _require_choice(source, files, before, order)
     text, removed, added = original, list[ItemEdit](), list[ItemEdit]()
     for name in order.remove:
         text, edits = remove_package(text, lists, name, before)
@@ -71,13 +83,16 @@ def _edit(source: DefinitionSource, files: FileAccess, order: EditOrder, path: s
     for written in order.add:
         package = parse_package(written, order.section, next(iter(lists)))
         if package.section not in lists:
-            choose_lists(format, text.content, msgspec.structs.replace(order, section=package.section))  # says why
+            choose_lists(
+                format, text.content, msgspec.structs.replace(order, section=package.section), is_prefixed=True
+            )  # says why
         text, edits = add_package(text, lists, package, before)
         added += edits
     if text.data != original.data:
         _verify(
             DefinitionSource(path=path, data=text.data, format=source.format), files, order, before, [*removed, *added]
         )
+    added = _merge(added)
     return EditedSource(
         data=text.data,
         items=(
@@ -112,6 +127,21 @@ def _read_before(source: DefinitionSource, files: FileAccess, text: EditedText, 
     return convert_document(document)
 
 
+def _require_choice(source: DefinitionSource, files: FileAccess, before: ReadResult | None, order: EditOrder) -> None:
+    """Raise ChoiceUnknownError if the file lacks the group or the extra that packages are removed from."""
+    choices = _get_choices(order)
+    if before is not None and not order.add and choices is not None:
+        first = next(iter(read_source(source, files, choices).errors), None)
+        if first is not None and first.code == ChoiceUnknownError.code:
+            raise ChoiceUnknownError(first.message, hint=first.hint, location=first.location, fields=first.fields)
+
+
+def _get_choices(order: EditOrder) -> Choices | None:
+    if not order.extra and not order.group:
+        return None
+    return Choices(extras=(order.extra,) if order.extra else (), groups=(order.group,) if order.group else ())
+
+
 def _verify(
     source: DefinitionSource,
     files: FileAccess,
@@ -122,13 +152,29 @@ def _verify(
     """Read the new text, and compare it with what was read before. Raises: EditRefusedError."""
     names = {section: frozenset(item.name for item in items if item.section == section) for section in ("conda", "pip")}
     verify_reading(before, read_source(source, files), TouchedNames(**names))
-    if order.extra or order.group:
-        choices = Choices(extras=(order.extra,) if order.extra else (), groups=(order.group,) if order.group else ())
+    if (choices := _get_choices(order)) is not None:
         verify_reading(None, read_source(source, files, choices), TouchedNames())
+
+
+def _merge(items: list[ItemEdit]) -> list[ItemEdit]:
+    """Return one item for each entry of the file: what is named twice is changed by the second what the first left."""
+    merged: list[ItemEdit] = []
+    for item in items:
+        for index, former in enumerate(merged):
+            same = (former.section, former.name, former.after) == (item.section, item.name, item.before)
+            if same and item.action in ("changed", "present"):
+                action = item.action if former.action == "present" else former.action
+                merged[index] = msgspec.structs.replace(former, action=action, after=item.after)
+                break
+        else:
+            merged.append(item)
+    return merged
 
 
 def _with_line(item: ItemEdit, text: EditedText, lists: Mapping[PackageSection, PackageList]) -> ItemEdit:
     """Return an item with its line in ``text``."""
+    if item.file is not None:
+        return item
     listed = lists.get(item.section, PackageList(item.section, text.format)).open(text.content)
     wanted = (item.name, item.before if item.action == "removed" else item.after)
     found = next((each for each in listed.items if (each.name, each.text) == wanted), None)

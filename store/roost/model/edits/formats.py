@@ -13,7 +13,7 @@ from roost.model.edits.item_lists import EditableList, match_spec_name, requirem
 from roost.model.edits.requirement_lines import RequirementLines
 from roost.model.edits.toml_arrays import TomlArray
 from roost.model.edits.yaml_lists import YamlList
-from roost.model.errors import InvalidRequestError
+from roost.model.errors import InvalidRequestError, Location
 from roost.model.syntax.pip_lines import normalise_name
 
 _REFUSALS: Mapping[str, tuple[str, str]] = {
@@ -75,13 +75,26 @@ def refuse_format(format: str, text: str, order: EditOrder) -> None:
         raise EditRefusedError(f"{what} is not edited", hint=f"{hint}.")
 
 
-def choose_lists(format: str, text: str, order: EditOrder) -> dict[PackageSection, PackageList]:
+def refuse_guessed(path: str, listed: EditableList) -> None:
+    """Raise EditRefusedError for a requirements file which neither its name nor any line of it says to be one."""
+    name = posixpath.basename(path)
+    if not listed.items and not name.lower().endswith((".txt", ".in")):
+        raise EditRefusedError(
+            f"{name} lists no packages, and its name is not that of a requirements file",
+            hint="Name another file with -f, or begin one: `roost init requirements.txt`.",
+            location=Location(path=path),
+        )
+
+
+def choose_lists(
+    format: str, text: str, order: EditOrder, *, is_prefixed: bool = False
+) -> dict[PackageSection, PackageList]:
     """Return the lists of each section that ``order`` can mean; the first is the one that packages are added to.
 
-    ``text`` is that of the file; of a script, its metadata.
+    ``text`` is that of the file; of a script, its metadata. ``is_prefixed``: the section is that of one package.
 
-    Raises: EditRefusedError if the format or this file has no such list; InvalidRequestError if the order has options
-    for another format.
+    Raises: EditRefusedError if this file has no such list; InvalidRequestError if the order has options for another
+    format.
     """
     if (order.group or order.extra) and format != "pyproject":
         option = "--group" if order.group else "--extra"
@@ -97,7 +110,7 @@ def choose_lists(format: str, text: str, order: EditOrder) -> dict[PackageSectio
                 f"{name!r} is not a valid name for {option}", hint="Use letters, digits, - and _."
             )
     if order.section == "conda" and format in ("requirements", "pep723", "pyproject"):
-        _refuse_conda(format)
+        _refuse_conda(format, "conda:" if is_prefixed else "--conda")
     if format == "requirements":
         return {"pip": PackageList("pip", format)}
     if format == "conda":
@@ -114,11 +127,11 @@ def choose_lists(format: str, text: str, order: EditOrder) -> dict[PackageSectio
     return {order.section: lists[order.section]} if order.section else lists
 
 
-def _refuse_conda(format: str) -> NoReturn:
+def _refuse_conda(format: str, written: str) -> NoReturn:
     what = {"requirements": "A requirements file", "pep723": "A script's metadata", "pyproject": "[project]"}[format]
     place = "[tool.roost.conda] of pyproject.toml or to an" if format == "pyproject" else "an"
-    hint = f"Leave --conda out, or add it to {place} environment.yml, named with -f."
-    raise EditRefusedError(f"{what} lists packages of pip only", hint=hint)
+    hint = f"Leave {written} out, or add it to {place} environment.yml, named with -f."
+    raise InvalidRequestError(f"{what} lists packages of pip only", hint=hint)
 
 
 def _find_project_path(text: str, order: EditOrder) -> tuple[str, ...]:

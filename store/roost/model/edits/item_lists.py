@@ -87,6 +87,11 @@ def find_index(items: Sequence[ListedItem], name: str) -> int:
     return len(items) if any(item.text.startswith("-") for item in items) else 0  # behind options, before sections
 
 
+def has_bound(text: str) -> bool:
+    """Whether a bound follows the name in the text of a package."""
+    return _BOUND.fullmatch(text) is not None
+
+
 def style_like(text: str, items: Sequence[ListedItem]) -> str:
     """Return ``text`` with the white space around its operator that all bounds of ``items`` have."""
     if "[" in text or ";" in text or "@" in text or not (own := _BOUND.fullmatch(text)):

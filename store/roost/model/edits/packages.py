@@ -8,7 +8,7 @@ from typing import NamedTuple
 from packaging.requirements import InvalidRequirement, Requirement
 
 from roost.model.edits.change import EditRefusedError, RequestedPackage
-from roost.model.edits.item_lists import ListedItem, find_index, style_like
+from roost.model.edits.item_lists import ListedItem, find_index, has_bound, style_like
 from roost.model.syntax.match_specs import normalise_match_spec, split_match_spec
 
 
@@ -51,9 +51,14 @@ def place_package(package: RequestedPackage, items: Sequence[ListedItem]) -> Ins
     if package.section == "conda":
         if package.is_bare or normalise_match_spec(package.text) == normalise_match_spec(text):
             return Presence(index)
-        return Replacement(index, style_like(_keep_channel(package.text, text), items))
+        return Replacement(index, _style(_keep_channel(package.text, text), index, items))
     merged = _merge_requirements(package.text, text)
-    return Presence(index) if merged is None else Replacement(index, style_like(merged, items))
+    return Presence(index) if merged is None else Replacement(index, _style(merged, index, items))
+
+
+def _style(text: str, index: int, items: Sequence[ListedItem]) -> str:
+    """Return ``text`` with the spaces of the item that it replaces, else with those of the others."""
+    return style_like(text, items[index : index + 1] if has_bound(items[index].text) else items)
 
 
 def find_package(name: str, items: Sequence[ListedItem]) -> list[int]:

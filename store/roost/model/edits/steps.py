@@ -19,6 +19,7 @@ from roost.model.edits.editing import EditedText
 from roost.model.edits.formats import PackageList, find_elsewhere
 from roost.model.edits.item_lists import EditableList, find_index, requirement_name
 from roost.model.edits.packages import Insertion, Presence, find_package, place_package
+from roost.model.edits.yaml_lists import show_item
 from roost.model.errors import Location
 from roost.model.syntax.pip_lines import normalise_name
 
@@ -92,8 +93,10 @@ def _open(text: EditedText, chosen: PackageList, package: RequestedPackage) -> E
     try:
         return chosen.open(text.content)
     except EditRefusedError as error:
-        mark = "- " if chosen.format == "conda" else ""
-        error.hint = error.hint or f"Write it by hand: {mark}{package.text}"
+        shown = package.text
+        if chosen.format == "conda":
+            shown = show_item(text.content, package.text, is_pip=package.section == "pip")
+        error.hint = error.hint or f"Write it by hand: {shown}"
         raise
 
 
@@ -123,7 +126,16 @@ def _add_pip(text: EditedText) -> Step:
 
 def _refer_to_included(package: RequestedPackage, included: PipItem) -> ItemEdit:
     if package.is_bare or package.text == included.text:
-        return ItemEdit(action="present", section="pip", name=package.name, before=included.text, after=included.text)
+        place = included.location
+        return ItemEdit(
+            action="present",
+            section="pip",
+            name=package.name,
+            before=included.text,
+            after=included.text,
+            line=place.line if place else None,
+            file=place.path if place else None,
+        )
     where = included.location
     raise EditRefusedError(
         f"{package.name} is listed in a file that this one includes, as {included.text}",

@@ -55,7 +55,7 @@ class YamlList:
             self.items.append(ListedItem(name, written or json.dumps(member.to_json()), start, end))
 
     def show(self, text: str) -> str:
-        return f"- {self._quote(text)}"
+        return self._quote(text) if self._is_flow() else f"- {self._quote(text)}"
 
     def insert(self, index: int, text: str) -> list[Splice]:
         item = self._quote(text)
@@ -119,10 +119,13 @@ class YamlList:
         if quote is None:
             marks = {self._text[item.start : item.start + 1] for item in self.items}
             quote = next(iter(marks)) if len(marks) == 1 and marks <= {'"', "'"} else ""
-        is_flow = self._flow is not None or (self._section is None and self._outer_span is not None)
-        if not quote and not _UNSAFE.match(text) and not (is_flow and _UNSAFE_IN_BRACKETS.search(text)):
+        if not quote and not _UNSAFE.match(text) and not (self._is_flow() and _UNSAFE_IN_BRACKETS.search(text)):
             return text
         return f"'{text}'" if quote != '"' and "'" not in text else json.dumps(text, ensure_ascii=False)
+
+    def _is_flow(self) -> bool:
+        """Whether a new item is in brackets."""
+        return self._flow is not None or (self._section is None and self._outer_span is not None)
 
     def _find_dash(self, item: ListedItem) -> str:
         """Return what is before an item in its line. Raises: EditRefusedError if that is more than its dash."""
@@ -181,6 +184,16 @@ class YamlList:
         dash, stop = self._find_dash(last), self._find_end(last)
         indent = dash[: dash.index("-")]
         return Splice(stop, stop, f"\n{dash}pip:\n{indent}{' ' * (len(dash) - len(indent))}{_STEP}- {item}")
+
+
+def show_item(text: str, package: str, *, is_pip: bool) -> str:
+    """Return a package as it is to be written by hand in a file whose lists are not edited, for people: in brackets if
+    its list begins with one."""
+    key = r"\bpip" if is_pip else r"^[\"']?dependencies[\"']?"
+    if re.search(rf"{key}:\s*(?:&\S+\s+)?\[", text, re.MULTILINE) is None:
+        return f"- {package}"
+    shown = json.dumps(package, ensure_ascii=False) if _UNSAFE_IN_BRACKETS.search(package) else package
+    return f"{shown}, in the brackets of {'pip' if is_pip else 'dependencies'}"
 
 
 def _find_mark(event: Any) -> int:  # noqa: ANN401 - the class is libyaml's or PyYAML's

@@ -438,7 +438,7 @@ def _check_requirement(body: str) -> None:
     if body.count("(") > MAX_DEPTH:
         raise RequirementError(f"This requirement has more than {MAX_DEPTH} parentheses; roost reads at most so many")
     try:
-        Requirement(body)
+        found = Requirement(body)
     except InvalidRequirement as error:
         first, *rest = str(error).splitlines()
         column = rest[-1].find("^") if rest else -1
@@ -446,3 +446,5 @@ def _check_requirement(body: str) -> None:
         raise RequirementError(f"{body!r} is not a valid requirement: {first}", at) from None
     except ValueError:  # Python converts no number of more than 4,300 digits
         raise RequirementError("A version of this requirement has too many digits") from None
+    if not all(name[-1].isalnum() for name in (found.name, *found.extras)):  # packaging lets it pass, uv does not
+        raise RequirementError(f"{body!r} is not a valid requirement: a name ends with a letter or a digit")

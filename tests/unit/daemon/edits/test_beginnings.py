@@ -104,3 +104,35 @@ def test_the_order_of_the_search_is_said() -> None:
     assert (hides.code, "/p/requirements.txt until now" in hides.message) == ("file-hides", True)
     (hidden,) = describe_order("/p/requirements.txt", "/p/environment.yml", "/p/environment.yml")
     assert (hidden.code, "environment.yml, which comes before" in hidden.message) == ("file-hidden", True)
+
+
+async def test_what_exists_and_is_not_edited_says_what_to_do(folder: Path) -> None:
+    (folder / "pixi.toml").write_text(
+        '[project]\nname = "x"\nchannels = []\nplatforms = []\n[dependencies]\nsix = "*"\n'
+    )
+    with pytest.raises(FilePresentError) as error:
+        await begin(folder)
+    assert "`pixi add PKG`" in error.value.hint
+    (folder / "environment.yml").symlink_to("nowhere")
+    with pytest.raises(FilePresentError) as error:
+        await begin(folder, kind="conda")
+    assert "remove the link" in error.value.hint
+
+
+async def test_a_file_that_commands_failed_at_was_not_used(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text('[tool.poetry]\nname = "x"\n[tool.poetry.dependencies]\nsix = "*"\n')
+    assert (await begin(folder, kind="pip")).warnings == []
+    (folder / "requirements.txt").write_text("six\n")
+    assert [each.code for each in (await begin(folder, kind="conda")).warnings] == ["file-hides"]
+
+
+async def test_nothing_is_begun_in_a_read_only_folder(folder: Path) -> None:
+    folder.chmod(0o555)
+    try:
+        for path in (None, "below/sub"):
+            with pytest.raises(FileNotWritableError, match="read-only") as error:
+                await begin(folder, path, kind="pip")
+            assert "replaced" not in error.value.hint
+    finally:
+        folder.chmod(0o755)
+    assert [each.name for each in folder.iterdir()] == [".git"]

@@ -116,6 +116,13 @@ def test_a_read_only_file_is_refused_for_root_too(file: Path) -> None:
     file.chmod(0o444)
     with pytest.raises(FileNotWritableError, match="read-only"):
         read_original(str(file))
+    file.chmod(0o644)
+    file.parent.chmod(0o555)
+    try:
+        with pytest.raises(FileNotWritableError, match="read-only"):
+            read_original(str(file))
+    finally:
+        file.parent.chmod(0o755)
 
 
 @pytest.mark.unprivileged

@@ -124,10 +124,10 @@ def test_a_format_that_is_not_edited_is_refused_with_what_to_do_instead(name, te
 @pytest.mark.parametrize(
     ("name", "text", "options", "error", "message"),
     [
-        ("requirements.txt", "", {"section": "conda"}, EditRefusedError, "packages of pip only"),
+        ("requirements.txt", "", {"section": "conda"}, InvalidRequestError, "packages of pip only"),
         ("requirements.txt", "", {"group": "dev"}, InvalidRequestError, "--group"),
         ("pyproject.toml", PROJECT, {"group": "a", "extra": "b"}, InvalidRequestError, "two lists"),
-        ("pyproject.toml", PROJECT, {"section": "conda"}, EditRefusedError, "packages of pip only"),
+        ("pyproject.toml", PROJECT, {"section": "conda"}, InvalidRequestError, "packages of pip only"),
         ("pyproject.toml", PROJECT, {"group": "a b"}, InvalidRequestError, "not a valid name for --group"),
         ("pyproject.toml", f"{PROJECT}[tool.roost]\n", {"group": "a"}, InvalidRequestError, "--group"),
         ("pyproject.toml", "[dependency-groups]\n", {}, EditRefusedError, r"no \[project\] table"),
@@ -180,3 +180,74 @@ def test_packages_get_the_versions_of_a_solve():
 def test_everything_else_in_a_file_stays():
     text = '# a\n[project]\nname="a"\nversion = "1"\ndependencies=["b"] # c\n\n\n[tool.y]\nz = nan\nt = 1979-05-27\n'
     assert edit_text(text, "pyproject.toml", "c") == text.replace('["b"]', '["b", "c"]')
+
+
+@pytest.mark.parametrize("name", ["numpy_", "numpy[extra_]", "numpy_>=1"])
+def test_a_name_that_uv_refuses_is_no_package(name):
+    with pytest.raises(PackageTextError, match="ends with a letter or a digit"):
+        edit("", "requirements.txt", name)
+    with pytest.raises(InvalidDefinitionError, match="ends with a letter or a digit"):
+        edit(f"{name}\n", "requirements.txt", "six")
+
+
+@pytest.mark.parametrize(
+    ("text", "added", "expected"),
+    [
+        ("", ["idna", "idna>=3"], [("added", None, "idna>=3")]),
+        ("idna<3\n", ["idna>=3", "idna==4"], [("changed", "idna<3", "idna==4")]),
+        ("idna\n", ["idna", "idna>=3"], [("changed", "idna", "idna>=3")]),
+        ("", ["idna", "six", "idna"], [("added", None, "idna"), ("added", None, "six")]),
+    ],
+)
+def test_a_package_that_is_named_twice_is_one_change_with_its_line(text, added, expected):
+    edited = edit(text, "requirements.txt", added)
+    assert [(item.action, item.before, item.after) for item in edited.items] == expected
+    assert all(item.line for item in edited.items)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "refused"),
+    [("notes.md", "# hi\n", True), ("notes", "", True), ("notes.md", "six\n", False), ("NOTES.TXT", "# hi\n", False),
+     ("all.in", "", False)],
+)  # fmt: skip
+def test_a_file_that_nothing_says_to_be_one_of_requirements_is_left_alone(name, text, refused):
+    if refused:
+        with pytest.raises(EditRefusedError, match="not that of a requirements file"):
+            edit(text, name, "idna")
+    else:
+        assert describe_items(edit(text, name, "idna")) == ["added idna"]
+
+
+@pytest.mark.parametrize(
+    ("options", "what"), [({"group": "nope"}, "group 'nope'"), ({"extra": "nope"}, "extra 'nope'")]
+)
+def test_removing_from_a_group_that_is_not_there_names_it(options, what):
+    text = f"{PROJECT}[dependency-groups]\ntest = ['six']\n"
+    with pytest.raises(InvalidDefinitionError, match=what):
+        edit(text, "pyproject.toml", remove="six", **options)
+
+
+@pytest.mark.parametrize(("listed", "after"), [("Idna >= 3", "Idna < 4"), ("Idna>=3", "Idna<4"), ("Idna", "Idna<4")])
+def test_a_changed_requirement_keeps_its_spaces(listed, after):
+    assert edit_text(f"{listed}\nsix>=1\n", "requirements.txt", "idna<4") == f"{after}\nsix>=1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "added", "hint"),
+    [
+        ("dependencies: &d [python, {pip: [six]}]\n", "attrs", "attrs, in the brackets of dependencies"),
+        ("dependencies: &d [python, {pip: [six]}]\n", "pip:a>=1,<2", '"a>=1,<2", in the brackets of pip'),
+        ("dependencies: &d\n- python\n", "attrs", "- attrs"),
+    ],
+)
+def test_what_is_to_be_written_by_hand_suits_the_list(text, added, hint):
+    with pytest.raises(EditRefusedError, match="anchor") as caught:
+        edit(text, "environment.yml", added)
+    assert caught.value.hint == f"Write it by hand: {hint}"
+
+
+def test_a_prefix_is_named_as_it_was_written():
+    for added, options, written in (("conda:attrs", {}, "conda:"), ("attrs", {"section": "conda"}, "--conda")):
+        with pytest.raises(InvalidRequestError) as caught:
+            edit("", "requirements.txt", added, **options)
+        assert caught.value.hint.startswith(f"Leave {written} out")

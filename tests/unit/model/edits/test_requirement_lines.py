@@ -94,6 +94,7 @@ def test_a_package_of_an_included_file_is_present(including):
     edited = edit("-r base.txt\n", including, "numpy")
     assert edited.data == b"-r base.txt\n"
     assert describe_items(edited) == ["present numpy"]
+    assert (edited.items[0].file or "", edited.items[0].line) == (including.replace("requirements", "base"), 2)
 
 
 @pytest.mark.parametrize("change", [{"remove": "numpy"}, {"add": "numpy>=2"}])

@@ -49,8 +49,12 @@ def init_command(context: Context) -> int:
         return 0
     path = format_path(answer["file"])
     context.print(f"wrote {path}")
-    named = "" if answer["is_searched"] and os.sep not in path else f"-f {shlex.quote(path)} "
-    command = shlex.quote(path) if answer["kind"] == "script" else f"{named}python"
+    is_hidden = any(warning["code"] == "file-hidden" for warning in answer.get("warnings", []))
+    is_found = answer["is_searched"] and os.sep not in path and not is_hidden
+    named = "" if is_found else f"-f {shlex.quote(path)} "
+    command = f"{named}python"
+    if answer["kind"] == "script":
+        command = shlex.quote(path) if path.endswith(".py") else f"{named}python {shlex.quote(path)}"
     context.note(f"`roost add {named}PKG` adds packages, `roost run {command}` runs in the environment")
     return 0
 

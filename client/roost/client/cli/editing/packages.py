@@ -67,8 +67,8 @@ def _edit(context: Context, order: Json) -> int:
     options = context.options
     if options.environment is not None:
         raise usage_error(
-            f"{options.environment} is a registered environment, and no file.",
-            f"`roost env edit {options.environment}` edits it, as a new version.",
+            f"-e {options.environment} names a registered environment, and `roost {next(iter(order))}` edits files.",
+            f"`roost env edit {options.environment}` makes its next version.",
         )
     what = {"cwd": require_utf8(working_folder(), "The working folder")}
     what.update({"file": require_utf8(options.file, "-f")} if options.file is not None else {})
@@ -96,6 +96,12 @@ def _request_edit(context: Context, request: Json) -> Json:
                     result: Json = message["result"]
                     return result
                 display.show(message)
+    except KeyboardInterrupt:
+        context.clear_progress()
+        stays = "the file stays as it was"
+        written = "" if request.get("dry_run") else ", or has all of the change if it was being written already"
+        context.note(f"cancelled: {stays}{written}")
+        raise
     finally:
         display.close()
     raise unreachable_error(

@@ -24,18 +24,24 @@ def format_result(result: Json, *, is_trial: bool) -> Iterator[str]:
         yield f"  and {len(changes) - MOST_CHANGES} more"
     if is_trial:
         yield from result["diff"].split("\n") if result["diff"] else ["nothing to change"]
-    elif result["is_written"] and not changes and result.get("packages") is not None:
+    elif result["is_written"] and result.get("packages") is not None:
         yield f"  {format_count(result['packages'], 'package')} in all"
 
 
 def format_item(item: Json, path: str, *, is_trial: bool = False) -> str:
     """Return what became of one package, or what would become of it, with its place in the file."""
+    path = format_path(item["file"]) if item.get("file") else path
     place = f"{path}:{item['line']}" if item.get("line") is not None else path
     version = f" ({item['version']})" if item.get("version") else ""
-    action, before, after = item["action"], item.get("before"), item.get("after")
+    action, before, after = item["action"], _shorten(item.get("before")), _shorten(item.get("after"))
     if action == "present":
         return f"{after or before}{version} is at {place} already"
     verb = f"would be {action}:" if is_trial else action
     if action == "changed":
         return f"{verb} {before} to {after}{version} at {place}"
     return f"{verb} {after if action == 'added' else before or item['name']}{version} at {place}"
+
+
+def _shorten(text: str | None) -> str | None:
+    """Return an item in one line, without the hashes behind it."""
+    return " ".join(text.partition(" --hash")[0].split()) if text else text

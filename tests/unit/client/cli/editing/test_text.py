@@ -24,6 +24,11 @@ def result(**fields: Any) -> dict[str, Any]:
         ),
         ({"action": "present", "before": "six", "after": "six", "line": 2}, "six is at f:2 already"),
         ({"action": "added", "after": "six"}, "added six at f"),
+        (
+            {"action": "present", "before": "six", "after": "six", "line": 2, "file": "/b.txt"},
+            "six is at /b.txt:2 already",
+        ),
+        ({"action": "removed", "before": "six==1     --hash=sha256:0", "line": 1}, "removed six==1 at f:1"),
     ],
 )
 def test_a_line_for_each_package(item: dict[str, Any], line: str) -> None:
@@ -33,11 +38,10 @@ def test_a_line_for_each_package(item: dict[str, Any], line: str) -> None:
 def test_ten_changes_are_listed_and_the_rest_is_counted() -> None:
     changes = [{"text": f"+ p{number} 1"} for number in range(12)]
     lines = list(format_result(result(changes=changes, packages=20), is_trial=False))
-    assert len(lines) == 11
-    assert lines[-1] == "  and 2 more"
+    assert lines[10:] == ["  and 2 more", "  20 packages in all"]
 
 
-def test_without_a_former_lock_there_is_the_number_of_packages() -> None:
+def test_there_is_always_the_number_of_packages() -> None:
     assert list(format_result(result(packages=1), is_trial=False)) == ["  1 package in all"]
     assert list(format_result(result(packages=None), is_trial=False)) == []
 
