@@ -236,7 +236,7 @@ class ProjectSource(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     """Empty if only its build backend knows it."""
     folder: str
-    """Absolute."""
+    """Absolute, and without links: what is installed names the sources by it."""
     digest: str
     """``sha256:`` of its build files."""
     location: Location

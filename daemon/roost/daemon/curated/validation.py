@@ -60,6 +60,9 @@ class NoFiles:
     def resolve(self, path: str) -> str:
         return posixpath.normpath(path)
 
+    def resolve_links(self, path: str) -> str:
+        return posixpath.normpath(path)
+
     def _raise_denied(self, path: str) -> NoReturn:
         raise PermissionError(errno.EPERM, "a curated environment can't name files of one machine", path)
 

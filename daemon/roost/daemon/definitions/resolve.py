@@ -60,7 +60,7 @@ from roost.model.readers.read import CONTEXT_FILES, read_source, read_tables
 from roost.model.readers.source import DefinitionSource, require_utf8_path
 from roost.model.records import EnvironmentVersion, FileStamp, RunRecord
 from roost.store.sources.discover import DiscoveredFile, NoDefinitionError, discover, discover_in
-from roost.store.sources.files import describe_absence
+from roost.store.sources.files import describe_absence, resolve_file_path
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
@@ -273,7 +273,7 @@ def find_file(selector: EnvironmentSelector, files: WatchedFiles) -> DiscoveredF
         for path in found.consulted:
             files.watch(path)
         return discover(selector.cwd, selector.command, read)  # again, so that the states are from before the reading
-    path = require_utf8_path(files.resolve(os.path.join(selector.cwd, selector.file)))
+    path = require_utf8_path(resolve_file_path(os.path.join(selector.cwd, selector.file)))
     if selector.text is not None:
         return DiscoveredFile(path=path)
     if not os.path.exists(path):

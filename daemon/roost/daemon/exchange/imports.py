@@ -40,7 +40,7 @@ from roost.store.cancellation import finish_thread_despite_cancel
 from roost.store.disk.file_ops import remove_tree
 from roost.store.sources.conda_environments import find_prefix
 from roost.store.sources.conda_prefixes import read_prefix
-from roost.store.sources.files import resolve_path
+from roost.store.sources.files import resolve_file_path
 from roost.store.store import Store
 from roost.wire.exchange import ImportRequest
 from roost.wire.plans import EnvironmentSelector, SourceView
@@ -86,7 +86,7 @@ class EnvironmentImporter:
         if request.prefix is not None:
             return await self._import_prefix(request, request.prefix)
         assert request.path is not None
-        path = await asyncio.to_thread(resolve_path, os.path.join(request.cwd, request.path))
+        path = await asyncio.to_thread(resolve_file_path, os.path.join(request.cwd, request.path))
         if is_archive(path) and await asyncio.to_thread(os.path.isfile, path):
             return await self._import_archive(request, path)
         file = await asyncio.to_thread(find_only_file, path)

@@ -30,6 +30,18 @@ def find_drift(prefix: Artifact) -> Reason | None:
     return None
 
 
+def stamp_project_folder(named: str, folder: str) -> tuple[FileStamp, ...] | None:
+    """Return guards that hold as long as ``named``, by which a request reaches a project, leads to its ``folder``: a
+    launch plan may go by files that two folders share (hard links). ``None`` if it leads elsewhere by now. Blocks.
+
+    Both have to be the same folder then, so a new one with the inode of a deleted one does not count.
+    """
+    if named == folder:
+        return ()
+    guards = FileStamp(path=named, identity=stamp(named)), FileStamp(path=folder, identity=stamp(folder))
+    return guards if guards[0].identity == guards[1].identity != ABSENT else None
+
+
 def prefix_changes(prefix: Artifact) -> tuple[VariableChange, ...]:
     """Return the changes to the caller's variables in ``prefix``, without the settings' variables."""
     return (*isolation_changes(prefix.activation), *prefix.activation)

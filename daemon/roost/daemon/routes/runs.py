@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefini
 from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.installers import refuse_installation
 from roost.daemon.launch.plan import LaunchPlan, PlanChoices, plan_key
-from roost.daemon.launch.prepare import prefix_changes
+from roost.daemon.launch.prepare import prefix_changes, stamp_project_folder
 from roost.daemon.locks.former import note_use
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.daemon.routes.builds import FollowQuery, PageQuery, resolve_used
@@ -36,7 +37,7 @@ from roost.daemon.server.peers import peer_pid, require_peer_process
 from roost.daemon.server.routing import Call, Reply, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.errors import CodedError, InvalidRequestError
-from roost.model.records import RunRecord
+from roost.model.records import FileStamp, RunRecord
 from roost.wire.plans import EnvironmentSelector
 from roost.wire.runs import ExecRequest, ExecResponse, Launch, RunRequest, RunResponse, RunUpdate, RunView, Terminal
 
@@ -125,13 +126,19 @@ async def _write_launch_plan(
         return
     if prefix is None or resolved.guards is None or config is None:
         return
+    of_project: tuple[FileStamp, ...] | None = ()
+    if resolved.project is not None and resolved.source.path is not None:
+        named = os.path.dirname(resolved.source.path)
+        of_project = await asyncio.to_thread(stamp_project_folder, named, resolved.project.folder)
+    if of_project is None:
+        return
     plan = LaunchPlan(
         cwd=selector.cwd,
         key=key,
         config=config.path,
         inputs=(*resolved.guards, config),
         absent=resolved.absent,
-        guards=prefix.stamps,
+        guards=(*prefix.stamps, *of_project),
         lease=prefix.lease_path,
         prefix=prefix.path,
         hook_variables=tuple(launch.hook_variables),

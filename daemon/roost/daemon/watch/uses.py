@@ -19,7 +19,7 @@ from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.watch.reading import WatchSubject
 from roost.model.errors import InvalidDefinitionError
 from roost.store.sources.discover import SEARCHED_NAMES
-from roost.store.sources.files import resolve_path
+from roost.store.sources.files import resolve_file_path
 from roost.wire.plans import EnvironmentSelector
 
 DELAY_SECONDS = 1.0
@@ -76,7 +76,7 @@ class UseNotes:
         if not _names_a_file(selector) or list_chosen(selector) or not self._is_enabled():
             return  # what was chosen may be what is wrong: the file need not be mended
         if selector.file is not None:
-            path = resolve_path(os.path.join(selector.cwd, selector.file))
+            path = resolve_file_path(os.path.join(selector.cwd, selector.file))
         elif error.location is not None and os.path.basename(error.location.path) in SEARCHED_NAMES:
             path = error.location.path  # else the error is in a file that another one includes
         else:

@@ -41,7 +41,7 @@ from roost.model.errors import CodedError, InvalidRequestError, LookupFailedErro
 from roost.model.records import WatchRecord
 from roost.store.clock import utc_now
 from roost.store.index.tables.watches import WatchTable
-from roost.store.sources.files import resolve_path
+from roost.store.sources.files import resolve_file_path
 from roost.wire.watches import WatchUpdate, WatchView
 
 log = logging.getLogger(__name__)
@@ -349,7 +349,7 @@ def _check_path(path: str) -> str:
         path.encode()
     except UnicodeEncodeError:
         raise InvalidRequestError(f"The path {path!r} is not valid UTF-8", hint="Rename it.") from None
-    return resolve_path(path)
+    return resolve_file_path(path)
 
 
 def _merge_subjects(watch: WatchedDefinition, use: WatchSubject) -> WatchSubject:

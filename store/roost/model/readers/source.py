@@ -78,6 +78,9 @@ class FileAccess(Protocol):
         """Return ``path`` without ``.`` and ``..``, as the system resolves it: ``link/..`` is the parent of the link's
         target."""
 
+    def resolve_links(self, path: str) -> str:
+        """Return where ``path`` leads, through all links."""
+
     def tree_digest(self, path: str) -> str:
         """Return ``sha256:`` of a folder's content: names, bytes and executable bits. Raises: OSError if it cannot be
         read."""

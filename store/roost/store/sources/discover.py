@@ -15,7 +15,7 @@ from roost.model.definition import Notice
 from roost.model.errors import InvalidDefinitionError, Location, LookupFailedError
 from roost.model.readers.detect import classify_pyproject, has_script_metadata
 from roost.store.disk.regular_files import read_regular
-from roost.store.sources.files import resolve_path
+from roost.store.sources.files import resolve_file_path
 from roost.store.sources.stops import (
     OTHER_FILES,
     READ_IF_NAMED,
@@ -85,7 +85,7 @@ def discover(cwd: str, command: Sequence[str], read: Callable[[str], bytes] = re
     search = _FolderSearch(read)
     script = find_script(command)
     if script is not None:
-        path = resolve_path(os.path.join(cwd, script))
+        path = resolve_file_path(os.path.join(cwd, script))
         if _has_script_metadata(path, read):
             return DiscoveredFile(path=path, format="pep723")
         (search.consulted if os.path.isfile(path) else search.absent).append(path)

@@ -55,6 +55,9 @@ class LocalFiles:
     def resolve(self, path: str) -> str:
         return resolve_path(path)
 
+    def resolve_links(self, path: str) -> str:
+        return os.path.realpath(path)
+
     def tree_digest(self, path: str) -> str:
         """Return the digest of a Python project's folder, without files of version control, caches and builds."""
         special: list[str] = []
@@ -182,6 +185,15 @@ def resolve_path(path: str) -> str:
     """Normalise a path. Links are resolved only if the path has a ``..``, whose meaning depends on them; any other path
     stays as the user wrote it."""
     return os.path.realpath(path) if ".." in path.split("/") else os.path.normpath(path)
+
+
+def resolve_file_path(path: str) -> str:
+    """Normalise the path of an environment file that a person names, as ``resolve_path`` does; but a link to a file
+    keeps its own name however it is reached, since what belongs to it (its lock file) lies beside it."""
+    folder, name = os.path.split(path)
+    if ".." not in folder.split("/") or name in ("", ".", "..") or os.path.isdir(path):
+        return resolve_path(path)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def is_lock_file(name: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from roost.model.syntax.dockerignore import DockerignoreError, parse_dockerignore
 from roost.store.disk.regular_files import MAX_FILE_BYTES
-from roost.store.sources.files import LocalFiles, describe_absence
+from roost.store.sources.files import LocalFiles, describe_absence, resolve_file_path
 
 FILES = LocalFiles()
 
@@ -264,3 +264,22 @@ def test_a_link_that_may_not_be_read_is_said_to_be_out_of_reach(monkeypatch: pyt
 
     monkeypatch.setattr(os, "readlink", refuse)  # as for /proc/1/root, which exists for its owner only
     assert describe_absence("/proc/1/root") == "can't be reached: Permission denied"
+
+
+@pytest.mark.parametrize("named", ["sl/file", "cwd/../sl/file", "link/../sl/file", "sl/../sl/file", "cwd/.././sl/file"])
+def test_a_linked_file_has_one_path_however_it_is_named(tmp_path, named):
+    for name in ("sl", "sc", "cwd"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to("cwd")
+    (tmp_path / "sc" / "file").write_text("")
+    (tmp_path / "sl" / "file").symlink_to("../sc/file")
+    assert resolve_file_path(f"{tmp_path}/{named}") == f"{tmp_path}/sl/file"
+
+
+def test_a_folder_behind_a_link_and_its_parent_is_where_the_system_finds_it(tmp_path):
+    (tmp_path / "deep" / "in").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("deep/in")
+    assert resolve_file_path(f"{tmp_path}/link/..") == f"{tmp_path}/deep"
+    assert resolve_file_path(f"{tmp_path}/link/../in") == f"{tmp_path}/deep/in"
+    assert resolve_file_path(f"{tmp_path}/link/../absent") == f"{tmp_path}/deep/absent"
+    assert resolve_file_path(f"{tmp_path}/link/./") == f"{tmp_path}/link"

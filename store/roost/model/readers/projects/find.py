@@ -14,7 +14,7 @@ import posixpath
 from roost.model.definition import ProjectSource
 from roost.model.documents.toml_text import TomlText
 from roost.model.readers.projects.build_files import digest_build_files, list_unwatched_keys
-from roost.model.readers.source import FileAccess, ReadContext, decode_text
+from roost.model.readers.source import FileAccess, ReadContext, decode_text, require_utf8_path
 from roost.model.syntax.pip_lines import normalise_name
 
 
@@ -42,12 +42,14 @@ def find_project(reading: ReadContext, toml: TomlText, *, only_explicit: bool = 
         reading.warn("project-unnamed", message, location)
         return None
     folder = posixpath.dirname(reading.path)
+    # Backends write where links lead into what they install, so one that leads elsewhere later is another project.
+    place = require_utf8_path(reading.files.resolve_links(folder), location)
     digest = _record_build_files(reading, toml, folder)
     version = toml.table("project").get("version")
     return ProjectSource(
         name=normalise_name(name.strip()),
         version=version if isinstance(version, str) else "",
-        folder=folder,
+        folder=place,
         digest=digest,
         location=location,
     )

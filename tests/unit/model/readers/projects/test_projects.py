@@ -55,6 +55,17 @@ def test_a_project_is_what_uv_would_install(tmp_path: Path, backend: bool, packa
         assert project.location.line == (4 if backend else 1)
 
 
+def test_a_project_has_one_folder_by_whatever_links_it_is_reached(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    project = read(tmp_path / "link", PROJECT + BACKEND).project
+    assert project is not None
+    assert (project.folder, project.location.path) == (
+        str(tmp_path / "a"),
+        str(tmp_path / "link" / "pyproject.toml"),
+    )
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_key_of_roost_decides_before_that_of_uv(tmp_path: Path, wanted: bool) -> None:
     key = f"[tool.roost]\nproject = {str(wanted).lower()}\n"
