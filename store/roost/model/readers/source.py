@@ -8,8 +8,7 @@ import hashlib
 import posixpath
 import shlex
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -29,16 +28,11 @@ from roost.model.definition import (
     make_idle_notice,
 )
 from roost.model.documents.dockerfile import DOCKERFILE
-from roost.model.documents.document import Document, Item, ItemKind, Problem, create_problem, shorten_message
+from roost.model.documents.document import Document, Item, ItemKind, Problem, shorten_message
 from roost.model.documents.places import WrittenValue
+from roost.model.documents.recovery import Recovery
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.syntax.bounds import (
-    MAX_PROBLEMS,
-    MAX_TOTAL_BYTES,
-    MAX_WARNINGS,
-    check_length,
-    too_large_error,
-)
+from roost.model.syntax.bounds import MAX_TOTAL_BYTES, MAX_WARNINGS, check_length, too_large_error
 from roost.model.syntax.match_specs import (
     EXPECTED_SPEC,
     MatchSpecError,
@@ -157,24 +151,6 @@ def check_variables(text: str, locate: Callable[[int], Location], *, conda: bool
     """
     if reference := find_misplaced_variable(text, conda=conda):
         raise variable_misplaced_error(reference.text, locate(reference.offset))
-
-
-class Recovery:
-    """Context manager that reports the error of its block as a problem; with too many, it ends the reading."""
-
-    def __init__(self, problems: list[Problem], *, is_outermost: bool) -> None:
-        self._problems = problems
-        self._is_outermost = is_outermost
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> bool:  # noqa: ANN401
-        if not isinstance(error, InvalidDefinitionError):
-            return False
-        if len(self._problems) < MAX_PROBLEMS:
-            self._problems.append(create_problem(error))
-        return self._is_outermost or len(self._problems) < MAX_PROBLEMS
 
 
 class ReadContext:
