@@ -28,7 +28,8 @@ CHANNELS = "ROOST_TEST_CHANNELS"
 
 def pytest_configure(config: pytest.Config) -> None:
     """No test fails for being slow, nor by chance: the same examples are tried each time, and others while soaking. A
-    shell starts what runs in the background deaf to Ctrl-C, and so would be all that the tests start."""
+    shell starts what runs in the background deaf to Ctrl-C and Ctrl-\\, and nohup to the end of the terminal, and so
+    would be all that the tests start."""
     slow = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("roost", deadline=None, suppress_health_check=slow, derandomize=True)
     soak = hypothesis.settings.get_profile("roost")
@@ -36,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("soak" if os.environ.get("ROOST_TEST_SOAK") else "roost")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)

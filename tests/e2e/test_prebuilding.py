@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 from rattler.index import index_fs
+from tests.support.bytecode_prefix import wait_until_complete
 from tests.support.channel.hostile import write_hostile
 from tests.support.pip_index import PipIndex
 from tests.support.prebuilding import Prebuilding, open_services
@@ -168,7 +169,8 @@ async def test_uv_and_the_compiler_run_at_the_lowest_priority(
     pip_index.wheel("greet", "1.0")
     assert (await parts.prebuild("greet")).state == "ready"
     assert [os.path.basename(command[0]) for command in started].count("uv") >= 3
-    assert any("python" in command[0] for command in started)
+    await asyncio.to_thread(wait_until_complete, Path(parts.services.store.layout.root))
+    assert any("compile(" in " ".join(command) for command in started)
     started.clear()
     pip_index.wheel("other", "1.0")
     await parts.build("other")
