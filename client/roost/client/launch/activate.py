@@ -118,10 +118,10 @@ def resolve_command(
         return [python, *command[1:]]
     if python and first.endswith(".py") and os.path.isfile(os.path.join(cwd, first)):
         return [python, *command]
-    return [_find_program(first, environ), *command[1:]]
+    return [_find_program(first, environ, cwd), *command[1:]]
 
 
-def _find_program(name: str, environ: Mapping[str, str]) -> str:
+def _find_program(name: str, environ: Mapping[str, str], cwd: str) -> str:
     """Search like execvp(3): the first executable file wins, and EACCES is reported only if there is none."""
     if "/" in name:
         return name
@@ -134,8 +134,12 @@ def _find_program(name: str, environ: Mapping[str, str]) -> str:
             found_unexecutable = True
     if found_unexecutable:
         raise CommandError(f"{name}: found on PATH, but not executable", 126)
-    missing = "no such file, and no such command" if name.endswith(".py") else "no such command"
-    raise CommandError(f"{name}: {missing} in the environment or on PATH", 127)
+    if name.endswith(".py"):
+        raise CommandError(f"{name}: no such file, and no such command in the environment or on PATH", 127)
+    from roost.client.launch.missing import explain_missing  # a failure only: nobody waits for a command
+
+    said, hint = explain_missing(name, cwd, environ)
+    raise CommandError(f"{name}: {said}", 127, hint)
 
 
 def foreign_program_note(name: str, path: str, prefix: str) -> str:

@@ -297,6 +297,9 @@ class BuildSession:
                     built.append(await self._parts.prefixes.ensure(request, self._publish))
                 generation = await self._record_generation(planned.facts, request, built[0])
         if project is not None:
+            if built and not built[0].reused:
+                line = f"the dependencies are ready; next, a second environment with the project {project.name} on top"
+                self._publish(Message(event="log", line=line, note=True))
             self._reporter.lock_installs.set()  # which does not depend on what becomes of the project
             with request_index_variables(unset):
                 built.append(await self._install_project(request, project))

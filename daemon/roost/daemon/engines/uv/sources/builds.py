@@ -172,7 +172,7 @@ class WheelBuilder:
         out = os.path.join(folder, "out")
         arguments = ["build", "--wheel", "--no-sources", "--python", self._interpreter, "--out-dir", out]
         self._progress.start("build-wheels")
-        self._progress.log(f"building a wheel of {os.path.basename(source.rstrip('/'))}")
+        self._progress.note(f"building a wheel of {os.path.basename(source.rstrip('/'))}")
         requirements = BuildRequirements(self._lock_requirements, self._store, folder, self._known_code)
         while True:
             checked = await asyncio.to_thread(requirements.options, "--require-hashes")
