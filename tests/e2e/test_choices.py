@@ -45,10 +45,10 @@ def test_extras_and_groups_are_chosen_and_named_once(roost: Roost, pip_index: Pi
     for options, expected in cases.items():
         first = roost.run("run", *options, *SAY)
         assert (first.stdout.strip(), first.returncode) == (expected, 0), first.stderr
-        assert first.stderr.count("roost: With group") == ("all" not in options), "another definition is stated"
+        assert first.stderr.count("roost: with group") == ("all" not in options), "another definition is stated"
     again = roost.run("run", "--group", "docs", *SAY)
     assert again.stdout.strip() == "base docs more tool"
-    assert "With group" not in again.stderr, "it is said once"
+    assert "with group" not in again.stderr, "it is said once"
     [plan] = roost.json("plan", "--extra", "fast")["plans"]
     assert plan["reasons"][-1] == {
         "code": "choices-read",

@@ -115,8 +115,14 @@ def run_build(
         display.close()
     for reason in result.get("reasons", []):
         if reason["code"] in NOTED_REASONS:
-            context.note(reason["message"])
+            context.note(_format_noted(reason))
     return result
+
+
+def _format_noted(reason: Json) -> str:
+    """Return a reason as a line of its own: the choices, which are no sentence, begin as the lines around them do."""
+    message: str = reason["message"]
+    return message[:1].lower() + message[1:] if reason["code"] == "choices-read" else message
 
 
 def list_command(context: Context) -> int:
