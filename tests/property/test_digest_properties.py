@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import json
 import random
+from collections import Counter
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -202,6 +204,23 @@ def test_differences_are_empty_for_equals_only_and_turn_round(one, other):
     assert 0 <= measure_similarity(first, second) == measure_similarity(second, first) <= 1
     assert measure_similarity(first, first) == 1
     assert all(entry["before"] != entry["after"] for entry in there)
+
+
+items = st.lists(st.sampled_from("abcd"), max_size=8)
+
+
+@given(items, items, st.sampled_from([0, 40_000]))
+def test_differences_of_lists_rebuild_the_later_one(before, after, most):
+    """Also with the way for long lists."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("roost.model.canonical.differences._MOST_COMPARISONS", most)
+        found = find_differences(json.dumps({"l": before}).encode(), json.dumps({"l": after}).encode())
+    order = [entry for entry in found if entry["field"] == "l"]
+    removed = [entry["before"] for entry in found if entry not in order and entry["before"] is not None]
+    added = [entry["after"] for entry in found if entry not in order and entry["after"] is not None]
+    assert Counter(before) - Counter(removed) + Counter(added) == Counter(after)
+    assert all(Counter(entry["before"]) == Counter(entry["after"]) for entry in order)
+    assert not {*removed} & {*added}, "an item that stays is not named as removed and as added"
 
 
 @given(st.sampled_from(["https://{}h.example/c", "https://h.example{}/c"]), st.sampled_from(["secret", "s3cr3t"]))

@@ -228,6 +228,31 @@ def test_an_insertion_in_front_is_one_difference():
     assert shown(conda("a", "b", "c"), conda("b", "c")) == [("conda.dependencies[0]", "a", None)]
 
 
+def test_items_that_stay_are_not_named():
+    assert shown(conda("numpy", "six"), conda("six", "numpy>=2")) == [
+        ("conda.dependencies[0]", "numpy", None),
+        ("conda.dependencies[1]", None, "numpy>=2"),
+    ]
+    assert shown(conda("a", "b", "a"), conda("b", "a")) == [("conda.dependencies[0]", "a", None)]
+
+
+def test_a_change_of_the_order_alone_is_one_difference():
+    assert shown(conda("a", "x", "six", "b"), conda("a", "six", "x", "b", "c")) == [
+        ("conda.dependencies", ["x", "six"], ["six", "x"]),
+        ("conda.dependencies[4]", None, "c"),
+    ]
+
+
+def test_long_lists_are_aligned_too():
+    many = [f"p{number}" for number in range(3_000)]
+    later = [f"q{number}" if number % 2 else f"p{number}" for number in range(3_000)]
+    found = shown(conda(*many), conda("first", *later))
+    assert found[0] == ("conda.dependencies[0]", None, "first")
+    assert found[1:] == [(f"conda.dependencies[{n + 1}]", f"p{n}", f"q{n}") for n in range(1, 3_000, 2)]
+    far = shown(conda(*many), conda(*many[1:], "p0"))
+    assert [entry[1:] for entry in far] == [("p0", None), (None, "p0")], "no list of thousands is shown"
+
+
 def test_similarity_orders_candidates():
     target = canonicalise_definition(conda("python=3.11", "numpy", "scipy"), DEFAULTS)
     near = canonicalise_definition(conda("python=3.11", "numpy", "pandas"), DEFAULTS)
