@@ -375,8 +375,9 @@ def test_an_interrupt_leaves_the_file_and_the_next_addition_works(project: Proje
     process = project.start("add", "slow")
     wait_until(lambda: index.asked["/simple/slow/"], process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
+    assert "cancelled: the file stays as it was" in said.splitlines()[-1]
     assert project.read("requirements.txt") == "left\n"
     index.hanging.clear()
     assert project.json("add", "slow")["is_written"]

@@ -196,6 +196,16 @@ _TOOLS = (
 """Names of files that only another tool reads, a text in them, and the tool."""
 
 
+def refuse_tool_file(path: str, order: EditOrder) -> None:
+    """Raise EditRefusedError for a file whose name says that it is another tool's, whatever is in it."""
+    name = posixpath.basename(path)
+    for file, _, tool in _TOOLS:
+        if name == file and file != "pyproject.toml":
+            verb, words = ("add", order.add) if order.add else ("remove", order.remove)
+            hint = f"Run `{' '.join([find_command(path, '', verb) or tool, *words])}`."
+            raise EditRefusedError(f"{name} is a file of {tool}", hint=hint, location=Location(path=path))
+
+
 def find_command(path: str, text: str, verb: str) -> str | None:
     """Return the command with which another tool changes its own file; ``None`` if it is not known."""
     name = posixpath.basename(path)
