@@ -48,8 +48,8 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True):
     """Byte-code that was replaced after the prefix was published, as Python does where it does not fit its source.
     That is no alteration."""
     unknown: tuple[str, ...] = ()
-    """Byte-code that is neither in the manifest nor the very file that is stored: most likely Python wrote it. That is
-    no alteration either, and nothing says whether it is complete."""
+    """Byte-code that is in no record, and is not the very file that is stored: most likely Python wrote it. That is no
+    alteration either, and nothing says whether it is complete."""
 
     @property
     def altered(self) -> tuple[str, ...]:

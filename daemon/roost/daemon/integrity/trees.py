@@ -104,8 +104,9 @@ def find_differences(
     """Compare everything: the digests of files of the same size too.
 
     Byte-code with another digest is ``changed`` if it was written in place, which Python never does and which reaches
-    the store of byte-code and every other prefix; else it is ``rewritten``. What the manifest does not have is compared
-    with ``late``, the stored byte-code that may have been linked since, by path relative to the prefix.
+    the store of byte-code and every other prefix; else it is ``rewritten``. What the manifest does not have, to which
+    what was linked later is to be added, is compared with ``late``, the stored byte-code that may have been linked
+    without a record of it (by an older version, or a moment ago), by path relative to the prefix.
     """
     found = _list_found(prefix)
     by_name = compare_names(manifest, found)

@@ -20,6 +20,7 @@ from roost.daemon.integrity.manifest import ManifestDamagedError
 from roost.daemon.integrity.records import LinkedFile, find_lock_mismatches, read_linked_files
 from roost.daemon.integrity.trees import find_differences, load_manifest
 from roost.daemon.prefixes.bytecode_digests import load_late_bytecode
+from roost.daemon.prefixes.linked_bytecode import add_linked
 from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact
@@ -43,7 +44,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     rewritten: tuple[str, ...] = ()
     """Absolute paths of byte-code that Python replaced, which is no alteration."""
     unknown: tuple[str, ...] = ()
-    """Absolute paths of byte-code that nothing is known of: Python has written it."""
+    """Absolute paths of byte-code that nothing is known of: most likely Python has written it."""
 
     @property
     def summary(self) -> str:
@@ -69,7 +70,7 @@ def inspect_prefix(artifact: Artifact, lock: Lock) -> Inspection:
     except ManifestDamagedError:
         damaged = FileChange(path=path, change="changed" if os.path.exists(path) else "missing")
         return Inspection(changes=(*_by_records(prefix, lock), damaged))
-    found = find_differences(prefix, manifest, load_late_bytecode(prefix))
+    found = find_differences(prefix, add_linked(prefix, manifest), load_late_bytecode(prefix))
     changes = [
         *(FileChange(path=os.path.join(prefix, name), change="missing") for name in found.missing),
         *(FileChange(path=os.path.join(prefix, name), change="changed") for name in found.changed),

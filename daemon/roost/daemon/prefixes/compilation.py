@@ -2,9 +2,10 @@
 
 Nothing here may ever leave a part of a file under a name that Python reads: a cut ``.pyc`` with a valid header makes
 imports fail. So everything is compiled into a folder of its own, synced, renamed into the store, and linked from there
-into ``__pycache__`` folders that exist. A file that Python has written there meanwhile stays. Sources are compiled only
-if they have the digest that the manifest of the prefix states: byte-code of an edited source would reach other
-prefixes.
+into ``__pycache__`` folders that exist, in one step in place of a file that Python has written there meanwhile, which
+nothing vouches for: a power loss may have cut it. Sources are compiled only if they have the digest that the manifest
+of the prefix states: byte-code of an edited source would reach other prefixes. What was linked is recorded beside the
+manifest (``linked_bytecode``).
 
 Work goes in batches, so that a daemon that is killed loses one of them. What is done already is found by looking.
 """
@@ -18,6 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from uuid import uuid4
 
 import msgspec
 
@@ -36,14 +38,16 @@ from roost.daemon.prefixes.bytecode import (
 )
 from roost.daemon.prefixes.bytecode_digests import (
     STORING,
+    StoredFile,
     load_digests,
     measure_bytecode,
     read_stored_stamp,
     save_digests,
 )
+from roost.daemon.prefixes.linked_bytecode import LinkedFiles, load_linked, record_linked
 from roost.model.locks.lock import Lock
 from roost.store.cancellation import finish_thread_despite_cancel
-from roost.store.disk.file_ops import sync_filesystem
+from roost.store.disk.file_ops import sync_file, sync_filesystem
 from roost.store.disk.lease_files import try_lock_shared
 from roost.store.failpoints import failpoint
 
@@ -118,11 +122,19 @@ async def complete_bytecode(task: BytecodeTask) -> int:
     tag = await python_tag(python)
     if not tag:
         return 0
-    site, missing = await finish_thread_despite_cancel(_link_stored, task, tag)
+    linked: dict[str, tuple[int, str]] = {}
+    site, missing = await finish_thread_despite_cancel(_link_stored, task, tag, linked)
     compiled = 0
     for batch in list_batches(missing, _FILES_PER_BATCH):
-        compiled += await _compile_batch(task, site, batch, python, tag)
+        compiled += await _compile_batch(task, linked, site, batch, python, tag)
+    await finish_thread_despite_cancel(_record_linked, task, linked)
     return compiled
+
+
+def _record_linked(task: BytecodeTask, linked: LinkedFiles) -> None:
+    if linked:
+        with _leased(task):
+            record_linked(task.prefix, linked)
 
 
 def list_batches(parts: Sequence[PackageSources], most: int) -> Iterator[list[PackageSources]]:
@@ -154,26 +166,53 @@ def _leased(task: BytecodeTask) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _link_stored(task: BytecodeTask, tag: str) -> tuple[str, list[PackageSources]]:
+def _link_stored(task: BytecodeTask, tag: str, linked: dict[str, tuple[int, str]]) -> tuple[str, list[PackageSources]]:
     """Link what is stored; return ``site-packages`` and what has to be compiled."""
     missing = []
     with _leased(task):
+        vouched = {*task.digests, *load_linked(task.prefix)}
         site, parts = list_sources(task.prefix, task.lock)
         for part in parts:
             stored = os.path.join(task.store, f"{part.key}-{tag}")
-            # What Python has compiled meanwhile stays, and is compiled for the store all the same: it is what is used.
+            # What Python has compiled meanwhile is in no record, so it is replaced.
             below = os.path.relpath(site, task.prefix)
             names = name_bytecode(part.sources, tag)
-            present = {source for source, name in names.items() if f"{below}/{name}" in task.digests}
+            present = {
+                source
+                for source, name in names.items()
+                if f"{below}/{name}" in vouched and os.path.exists(os.path.join(site, name))
+            }
             choice = choose_part(site, names, stored, present)
-            for name in (names[source] for source in choice.linked):
-                _link_complete(os.path.join(stored, name), os.path.join(site, name), task.store)
+            if choice.linked:
+                chosen = [names[source] for source in choice.linked]
+                linked |= _link_all(task, site, stored, chosen, load_digests(stored))
             if choice.compiled:
                 missing.append(PackageSources(part.key, choice.compiled))
     return site, missing
 
 
-async def _compile_batch(task: BytecodeTask, site: str, batch: Sequence[PackageSources], python: str, tag: str) -> int:
+def _link_all(
+    task: BytecodeTask, site: str, stored: str, names: Sequence[str], known: Mapping[str, StoredFile]
+) -> dict[str, tuple[int, str]]:
+    """Link the byte-code ``names`` of the folder ``stored``; return what the prefix has of it now, by relative path."""
+    below = os.path.relpath(site, task.prefix)
+    linked = {}
+    for name in names:
+        file = known.get(name)  # None if a repair has just dropped it
+        if file and _link_complete(os.path.join(stored, name), os.path.join(site, name), task.store):
+            linked[f"{below}/{name}"] = file.size, file.digest
+        failpoint("bytecode.linked")
+    return linked
+
+
+async def _compile_batch(
+    task: BytecodeTask,
+    linked: dict[str, tuple[int, str]],
+    site: str,
+    batch: Sequence[PackageSources],
+    python: str,
+    tag: str,
+) -> int:
     """Compile into a folder beside the stored ones, store the results, and link them."""
     await asyncio.to_thread(os.makedirs, task.store, exist_ok=True)
     stage = await asyncio.to_thread(tempfile.mkdtemp, prefix=_STAGE, dir=task.store)
@@ -183,7 +222,7 @@ async def _compile_batch(task: BytecodeTask, site: str, batch: Sequence[PackageS
         count = max(1, min((os.cpu_count() or 1) // 2, len(jobs) // _FILES_PER_PROCESS))
         await asyncio.gather(*(_run_compiler(python, jobs[n::count], stage, n) for n in range(count)))
         failpoint("bytecode.compiled")
-        return await finish_thread_despite_cancel(_keep_compiled, task, site, batch, stage, tag)
+        return await finish_thread_despite_cancel(_keep_compiled, task, linked, site, batch, stage, tag)
     finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, stage, ignore_errors=True))
 
@@ -213,15 +252,24 @@ def _write_file(path: str, content: bytes) -> None:
         stream.write(content)
 
 
-def _keep_compiled(task: BytecodeTask, site: str, batch: Sequence[PackageSources], stage: str, tag: str) -> int:
+def _keep_compiled(
+    task: BytecodeTask,
+    linked: dict[str, tuple[int, str]],
+    site: str,
+    batch: Sequence[PackageSources],
+    stage: str,
+    tag: str,
+) -> int:
     """Move what was compiled into the store, synced, and link it into the prefix."""
     sync_filesystem(stage)
     failpoint("bytecode.synced")
     with _leased(task), STORING:
-        return sum(_keep_part(task, site, part, stage, tag) for part in batch)
+        return sum(_keep_part(task, linked, site, part, stage, tag) for part in batch)
 
 
-def _keep_part(task: BytecodeTask, site: str, part: PackageSources, stage: str, tag: str) -> int:
+def _keep_part(
+    task: BytecodeTask, linked: dict[str, tuple[int, str]], site: str, part: PackageSources, stage: str, tag: str
+) -> int:
     stored, staged = os.path.join(task.store, f"{part.key}-{tag}"), os.path.join(stage, part.key)
     stamps = {source: stamp for source in part.sources if (stamp := _find_stamp(os.path.join(site, source)))}
     names = {source: pyc_path(source, tag) for source in stamps}
@@ -234,18 +282,16 @@ def _keep_part(task: BytecodeTask, site: str, part: PackageSources, stage: str, 
     ]
     if new:
         # Digests first: byte-code without one is not linked; a digest without byte-code does no harm.
-        measured = {names[source]: measure_bytecode(os.path.join(staged, names[source])) for source in new}
+        known |= {names[source]: measure_bytecode(os.path.join(staged, names[source])) for source in new}
         os.makedirs(stored, exist_ok=True)
-        save_digests(stored, known | measured)
+        save_digests(stored, known)
         failpoint("bytecode.digests-saved")
     for source in new:
         target = os.path.join(stored, names[source])
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.replace(os.path.join(staged, names[source]), target)
         failpoint("bytecode.stored")
-    for source in complete:
-        _link_complete(os.path.join(stored, names[source]), os.path.join(site, names[source]), task.store)
-        failpoint("bytecode.linked")
+    linked |= _link_all(task, site, stored, [names[source] for source in complete], known)
     failed = [source for source in stamps if os.path.exists(os.path.join(staged, names[source] + ".failed"))]
     if failed:
         _save_skipped(stored, [(source, stamps[source]) for source in failed])
@@ -258,33 +304,41 @@ def _find_stamp(path: str) -> bytes:
     return b""
 
 
-def _link_complete(source: str, target: str, store: str) -> None:
-    """Give ``source``, which is complete and synced, the name ``target`` too, unless that exists or its folder does
-    not. If it can't have one more name, a copy gets it, which is synced first."""
+def _link_complete(source: str, target: str, store: str) -> bool:
+    """Give ``source``, which is complete and synced, the name ``target`` too, in place of what has it. If it can't have
+    one more name, a copy gets it, which is synced first. Return ``False`` if there is no such folder."""
     try:
         os.link(source, target)
-    except (FileExistsError, FileNotFoundError):
-        return
+    except FileNotFoundError:
+        return False
+    except FileExistsError:
+        return os.path.samefile(source, target) or _replace(source, target, store)
     except OSError:  # too many links, or none are possible
-        _copy_complete(source, target, store)
+        return _replace(source, target, store)
+    return True
 
 
-def _copy_complete(source: str, target: str, store: str) -> None:
-    descriptor, copy = tempfile.mkstemp(prefix=_STAGE, dir=store)
+def _replace(source: str, target: str, store: str) -> bool:
+    beside = os.path.join(store, f"{_STAGE}{uuid4().hex}")
     try:
-        with open(descriptor, "wb") as stream, open(source, "rb") as content:
-            shutil.copyfileobj(content, stream)
-            stream.flush()
-            os.fsync(descriptor)
-        try:
-            os.link(copy, target)
-        except (FileExistsError, FileNotFoundError):
-            return
-        except OSError:
-            os.replace(copy, target)
+        _link_or_copy_synced(source, beside)
+        os.replace(beside, target)
+    except (FileNotFoundError, IsADirectoryError):
+        return False
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(copy)
+            os.unlink(beside)
+    return True
+
+
+def _link_or_copy_synced(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copy2(source, target)
+        sync_file(target)
 
 
 def _save_skipped(stored: str, failed: Sequence[tuple[str, bytes]]) -> None:

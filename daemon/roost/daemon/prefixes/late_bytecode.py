@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from roost.daemon.background.work import BackgroundWork, GaveWayError
@@ -74,6 +75,17 @@ class LateBytecode:
         if self._current is not None and self._current[0] == artifact_id:
             self._current[1].give_way()
             await self._free.wait()
+
+    async def delete_files(self, artifact_id: str, paths: Sequence[str]) -> int:
+        """Delete byte-code of a ready prefix that nothing vouches for; it is compiled again. Return how many files were
+        deleted: none if the prefix is no longer ready."""
+        if not paths or not await self._store.index.artifacts.require_bytecode(artifact_id):
+            return 0
+        deleted = await asyncio.to_thread(_delete_files, paths)
+        await self.leave(artifact_id)  # what had seen the files says that nothing is due any more
+        if await self._store.index.artifacts.require_bytecode(artifact_id):
+            self._add(artifact_id)
+        return deleted
 
     async def stop(self) -> None:
         """Cancel everything; the next daemon goes on."""
@@ -147,3 +159,12 @@ class LateBytecode:
         failpoint("bytecode.complete")
         await self._store.index.artifacts.finish_bytecode(artifact.id, total, shared)
         failpoint("bytecode.recorded")
+
+
+def _delete_files(paths: Sequence[str]) -> int:
+    deleted = 0
+    for path in paths:
+        with suppress(OSError):
+            os.unlink(path)
+            deleted += 1
+    return deleted

@@ -17,6 +17,7 @@ from roost.daemon.integrity.manifest import ManifestDamagedError, PrefixManifest
 from roost.daemon.integrity.records import load_known_files
 from roost.daemon.integrity.trees import collect_manifest, find_differences, load_manifest
 from roost.daemon.prefixes.bytecode_digests import load_late_bytecode
+from roost.daemon.prefixes.linked_bytecode import add_linked
 from roost.model.records import Artifact, FileStamp
 from roost.store.disk.layout import Layout
 
@@ -76,9 +77,8 @@ def renew_stamps(prefix: Artifact) -> tuple[FileStamp, ...] | None:
     except (ManifestDamagedError, OSError):
         return None
     stamps = _stamp([guard.path for guard in prefix.stamps])  # before the content is read: later changes must show
-    if find_differences(prefix.path, manifest, load_late_bytecode(prefix.path)).altered or not all(
-        map(is_unchanged, stamps)
-    ):
+    found = find_differences(prefix.path, add_linked(prefix.path, manifest), load_late_bytecode(prefix.path))
+    if found.altered or not all(map(is_unchanged, stamps)):
         return None
     return stamps
 

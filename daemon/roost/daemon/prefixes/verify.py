@@ -9,9 +9,7 @@ uses it any more; it is deleted when nobody uses it) and built again at another 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable
 
 import msgspec
 
@@ -21,6 +19,7 @@ from roost.daemon.prefixes.adoption import Adoption
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest
 from roost.daemon.prefixes.bytecode_digests import drop_damaged
 from roost.daemon.prefixes.check import FileChange, Inspection, inspect_prefix
+from roost.daemon.prefixes.late_bytecode import LateBytecode
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact
 from roost.store.disk.layer_files import delete_blobs, is_intact
@@ -57,6 +56,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the packages that were dropped from the caches, to be fetched again."""
     rewritten: int = 0
     """Number of byte-code files that Python replaced since their prefixes were built. A repair deletes them."""
+    deleted: int = 0
+    """Number of byte-code files that a repair deleted, with those that are in no record: they are compiled again."""
     older: int = 0
     """Number of prefixes of an older format, without a manifest, that were compared with the records of their packages.
     Those without differences have a manifest from now on."""
@@ -71,7 +72,13 @@ class _Checked(msgspec.Struct, frozen=True):
 
 
 async def verify_ready_prefixes(
-    store: Store, engines: Engines, prefixes: PrefixBuilds, adoption: Adoption, *, repair: bool
+    store: Store,
+    engines: Engines,
+    prefixes: PrefixBuilds,
+    adoption: Adoption,
+    bytecode: LateBytecode,
+    *,
+    repair: bool,
 ) -> Verification:
     """Check all ready prefixes; with ``repair``, replace those that differ. Raises what building them raises."""
     checked: list[_Checked] = []
@@ -88,9 +95,10 @@ async def verify_ready_prefixes(
         if not each.found.changes:
             await adoption.complete(each.artifact, each.lock)
     rewritten = [path for each in checked for path in each.found.rewritten]
+    deleted = 0
     if repair:
-        unknown = [path for each in checked for path in each.found.unknown]  # Python writes what is missing again
-        await asyncio.to_thread(_delete_files, [*rewritten, *unknown])
+        for each in checked:
+            deleted += await bytecode.delete_files(each.artifact.id, [*each.found.rewritten, *each.found.unknown])
     return Verification(
         prefixes=len(checked),
         findings=findings,
@@ -98,6 +106,7 @@ async def verify_ready_prefixes(
         rewritten=len(rewritten),
         older=len(older),
         layers=layers,
+        deleted=deleted,
     )
 
 
@@ -159,9 +168,3 @@ async def _replace_prefix(prefixes: PrefixBuilds, checked: _Checked) -> str | No
     request = PrefixRequest(lock=checked.lock, build_id=new_id("b"), generation=None)
     result = await prefixes.ensure(request, lambda _message: None)
     return result.artifact.path
-
-
-def _delete_files(paths: Sequence[str]) -> None:
-    for path in paths:
-        with suppress(OSError):
-            os.unlink(path)

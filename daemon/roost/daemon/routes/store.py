@@ -115,7 +115,12 @@ async def _add_containers(index: Index, runs: Runs, rows: list[UsageRow]) -> lis
 async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:
     services = call.app[SERVICES]
     return await verify_ready_prefixes(
-        services.store, services.engines, services.prefixes, services.adoption, repair=call.body.repair
+        services.store,
+        services.engines,
+        services.prefixes,
+        services.adoption,
+        services.bytecode,
+        repair=call.body.repair,
     )
 
 

@@ -112,7 +112,7 @@ async def _drop(layout: Layout, index: Index, artifact: Artifact) -> None:
 
 
 def _remove_beside(layout: Layout, artifact: Artifact) -> None:
-    for beside in (layout.manifest_of(artifact.path), layout.record_of(artifact.path)):
+    for beside in layout.descriptions_of(artifact.path):
         with suppress(FileNotFoundError):
             os.unlink(beside)
     failpoint("delete.removed")

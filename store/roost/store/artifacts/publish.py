@@ -181,7 +181,7 @@ async def _discard(layout: Layout, index: Index, artifact: Artifact) -> None:
 
 def discard_content(layout: Layout, path: str) -> None:
     """Delete a prefix that nothing may use, and what is beside it. It is moved into the trash first, in one step."""
-    for beside in (layout.lease_of(path), layout.manifest_of(path), layout.record_of(path)):
+    for beside in (layout.lease_of(path), *layout.descriptions_of(path)):
         with suppress(FileNotFoundError):
             os.unlink(beside)
     try:

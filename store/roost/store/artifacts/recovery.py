@@ -28,7 +28,7 @@ from roost.store.index.index import Index
 
 _TRASH_SECONDS = 1.0
 _LEASE_SUFFIX = ".lease"
-_DESCRIPTIONS = (".manifest", ".record")
+_DESCRIPTIONS = Layout.descriptions_of("")
 
 DAEMON_STOPPED: dict[str, object] = {
     "code": "daemon-stopped",

@@ -59,7 +59,7 @@ def measure_prefix(path: str) -> tuple[int, int]:
         OSError: the prefix can't be read.
     """
     total, shared = measure_tree(path)
-    for beside in (Layout.manifest_of(path), Layout.record_of(path)):
+    for beside in Layout.descriptions_of(path):
         with suppress(FileNotFoundError):
             total += os.lstat(beside).st_blocks * 512
     return total, shared

@@ -71,6 +71,16 @@ class Layout:
         """Return the path of the record of ``prefix``: see ``roost.store.disk.prefix_records``."""
         return prefix + ".record"
 
+    @staticmethod
+    def linked_of(prefix: str) -> str:
+        """Return the path of the record of byte-code that was linked into ``prefix`` after its manifest was written."""
+        return prefix + ".bytecode"
+
+    @staticmethod
+    def descriptions_of(prefix: str) -> tuple[str, ...]:
+        """Return the paths of the files beside ``prefix`` that are deleted with it, but for its lease file."""
+        return (Layout.manifest_of(prefix), Layout.record_of(prefix), Layout.linked_of(prefix))
+
     def run_folder(self, run_id: str) -> str:
         """Return the folder in which the supervisor of a run writes ``lock``, ``pid``, ``output`` and ``exit``."""
         return os.path.join(self.runs, run_id)

@@ -80,6 +80,20 @@ async def test_completed_and_recorded_with_the_new_size(store: Store, late: Late
     assert after.shared_bytes > ready.shared_bytes
 
 
+async def test_what_a_repair_deletes_is_due_again(store: Store, late: LateBytecode) -> None:
+    ready = await publish(store)
+    late.request(ready)
+    await wait_until_recorded(store)
+    files = [str(path) for path in Path(ready.path).rglob("*.pyc")]
+    assert await late.delete_files(ready.id, [*files[:2], f"{ready.path}/none.pyc"]) == 2
+    await wait_until_recorded(store)
+    assert len(bytecode_of(ready.path)) == len(MODULES)
+    assert os.path.exists(store.layout.linked_of(ready.path))
+    assert await store.artifacts.delete(ready.id)
+    assert not os.path.exists(store.layout.linked_of(ready.path))
+    assert await late.delete_files(ready.id, files) == 0
+
+
 async def test_nothing_is_done_for_what_is_complete(store: Store, late: LateBytecode) -> None:
     late.request(await publish(store, is_due=False))
     assert late._task is None

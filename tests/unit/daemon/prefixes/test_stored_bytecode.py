@@ -1,4 +1,7 @@
-"""Stored byte-code that was damaged: it is neither linked nor taken for the truth, and it is compiled again."""
+"""Damaged byte-code: it is neither linked nor taken for the truth, and it is compiled again.
+
+What was linked later stays verifiable, whatever the store has by now.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,19 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.support.bytecode_prefix import LOCK, MODULES, SITE, bytecode_of, make_prefix
 
-from roost.daemon.integrity.manifest import decode_manifest
+from roost.daemon.integrity.manifest import Differences, PrefixManifest, decode_manifest
+from roost.daemon.integrity.trees import find_differences
 from roost.daemon.prefixes.bytecode import link_parts, list_sources
 from roost.daemon.prefixes.bytecode_digests import drop_damaged, load_digests, load_prefix_digests
 from roost.daemon.prefixes.compilation import BytecodeTask, complete_bytecode
+from roost.daemon.prefixes.linked_bytecode import add_linked, load_linked, record_linked
 from roost.daemon.prefixes.seal import seal_prefix
 from roost.model.canonical.form import digest_bytes
+from roost.store.disk.layout import Layout
 
 ONE = f"part/__pycache__/module_1.{sys.implementation.cache_tag}.pyc"
 ALL = {Path(path).stem for path in MODULES}
@@ -110,3 +117,68 @@ async def test_repair_drops_what_is_damaged_or_unknown(tmp_path: Path) -> None:
     assert drop_damaged(LOCK, task.store) == 2
     assert load_digests(str(stored)).keys() == {str(path.relative_to(stored)) for path in stored.rglob("*.pyc")}
     assert len(load_digests(str(stored))) == len(MODULES) - 1
+
+
+def compare(prefix: str) -> Differences:
+    """Compare the byte-code of a prefix with what was linked later; the store has become useless."""
+    return find_differences(prefix, add_linked(prefix, PrefixManifest(files={}, links={}, folders=[])))
+
+
+async def test_an_older_prefix_stays_verifiable_when_the_store_has_other_bytecode(tmp_path: Path) -> None:
+    """A wheel that was unpacked again has other times, so its byte-code replaces what is stored."""
+    task, stored, _ = await fill_store(tmp_path)
+    newer = make_prefix(tmp_path, "b")
+    for path in MODULES:
+        os.utime(Path(newer.prefix, SITE, path), (1_800_000_000, 1_800_000_000))
+    assert await complete_bytecode(newer) == len(MODULES)
+    assert not os.path.samefile(stored / ONE, Path(task.prefix, SITE, ONE))
+    assert {compare(each.prefix).unknown for each in (task, newer)} == {()}
+    cut(Path(task.prefix, SITE, ONE))
+    assert compare(task.prefix).rewritten == (f"{SITE}/{ONE}",)
+    assert compare(newer.prefix).rewritten == ()
+
+
+async def test_what_a_repair_deletes_is_compiled_again_and_nothing_else(tmp_path: Path) -> None:
+    task, _, _ = await fill_store(tmp_path)
+    newer = make_prefix(tmp_path, "b")
+    for path in MODULES:
+        os.utime(Path(newer.prefix, SITE, path), (1_800_000_000, 1_800_000_000))
+    await complete_bytecode(newer)
+    Path(task.prefix, SITE, ONE).unlink()
+    assert await complete_bytecode(task) == 1
+    assert set(bytecode_of(task.prefix)) == ALL
+    assert compare(task.prefix) == compare(newer.prefix)
+    assert load_linked(task.prefix).keys() == load_linked(newer.prefix).keys()
+
+
+async def test_bytecode_of_the_manifest_that_was_deleted_is_linked_again(tmp_path: Path) -> None:
+    await fill_store(tmp_path)
+    other = make_prefix(tmp_path, "b")
+    shipped = {f"{SITE}/{ONE}": (5, sha256(b"older").hexdigest())}
+    known = msgspec.structs.replace(other, digests={**other.digests, f"{SITE}/{ONE}": "of the manifest"})
+    await complete_bytecode(known)
+    assert set(bytecode_of(other.prefix)) == ALL
+    manifest = add_linked(other.prefix, PrefixManifest(files=shipped, links={}, folders=[]))
+    assert find_differences(other.prefix, manifest).changed == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"sha256:0\n{}"])
+async def test_a_damaged_record_says_nothing(tmp_path: Path, content: bytes) -> None:
+    task, _, _ = await fill_store(tmp_path)
+    assert len(load_linked(task.prefix)) == len(MODULES)
+    Path(Layout.linked_of(task.prefix)).write_bytes(content)
+    assert load_linked(task.prefix) == {}
+    assert len(compare(task.prefix).unknown) == len(MODULES)
+
+
+def test_a_record_is_of_bytecode_that_exists(tmp_path: Path) -> None:
+    prefix = tmp_path / "p"
+    for name in ("a", "b"):
+        path = prefix / f"__pycache__/{name}.pyc"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    record_linked(str(prefix), {"__pycache__/a.pyc": (1, "x"), "source.py": (1, "x")})
+    assert load_linked(str(prefix)) == {"__pycache__/a.pyc": (1, "x")}
+    (prefix / "__pycache__/a.pyc").unlink()
+    record_linked(str(prefix), {"__pycache__/b.pyc": (2, "y")})
+    assert load_linked(str(prefix)) == {"__pycache__/b.pyc": (2, "y")}

@@ -162,6 +162,14 @@ def finish_bytecode(connection: sqlite3.Connection, artifact_id: str, total: int
     )
 
 
+def require_bytecode(connection: sqlite3.Connection, artifact_id: str) -> bool:
+    """Record that a ready prefix lacks byte-code. Return ``False`` if it is no longer ready."""
+    changed = connection.execute(
+        "UPDATE artifacts SET bytecode_due = 1 WHERE id = ? AND state = 'ready'", (artifact_id,)
+    )
+    return changed.rowcount > 0
+
+
 def list_bytecode_due(connection: sqlite3.Connection) -> list[str]:
     """Return the ids of the ready prefixes whose byte-code is still to be compiled, the oldest first."""
     rows = connection.execute(
@@ -305,6 +313,7 @@ class ArtifactTable(Queries):
     insert_building = Write(insert_building)
     put_seal = Write(put_seal)
     finish_bytecode = Write(finish_bytecode)
+    require_bytecode = Write(require_bytecode)
     list_bytecode_due = Read(list_bytecode_due)
     touch = Write(touch_artifact)
     list_protections = Read(list_artifact_protections)
