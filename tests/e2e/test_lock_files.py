@@ -102,8 +102,12 @@ def test_a_clone_runs_what_was_committed_and_solves_nothing(roost: Roost, other:
     other.folder = other.folder / "x"
     plan = other.json("plan")
     assert (plan["lock_digest"], codes(plan)[0]) == (first, "lock-file")
+    first_step = plan["plans"][0]["steps"][0]
+    assert (first_step["kind"], first_step["seconds"] > 0) == ("check-lock", True)
     assert "lock-pip" not in [step["kind"] for step in plan["plans"][0]["steps"]]
-    assert other.ok("exec", *LEFT).strip() == "1.0"
+    said = other.run("exec", *LEFT)
+    assert said.stdout.strip() == "1.0"
+    assert ("checking the lock" in said.stderr, "locking" in said.stderr) == (True, False)
     assert other.json("lock", "--check")["fits"]
     assert codes(other.json("plan"))[-1] == "lock-file"
     run = other.ok("run", *LEFT).strip()

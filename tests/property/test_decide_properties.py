@@ -148,6 +148,8 @@ def test_a_lock_that_is_known_is_never_solved_for_again(facts: Facts, definition
     kinds = {step.kind for step in plan.steps}
     if facts.lock_digest is not None:
         assert not kinds & {"solve", "lock-pip"}
+        adopts = facts.generation is None and facts.shared_lock is not None
+        assert ("check-lock" in kinds) == (adopts and plan.action == "build-prefix")
 
 
 @pytest.mark.parametrize("target", ["local", "auto"])

@@ -15,6 +15,7 @@ STEP_TITLES = {
     "wait": "waiting for other builds",
     "solve": "solving",
     "lock-pip": "locking pip packages",
+    "check-lock": "checking the lock with channels and indexes",
     "download": "downloading",
     "link": "linking",
     "build-wheels": "building wheels",

@@ -27,7 +27,7 @@ from roost.daemon.credentials.substitution import find_unset_index_variables, ma
 from roost.daemon.decision.facts import Facts
 from roost.daemon.definitions.resolved import FormerLock
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.estimates.work import solve_work
+from roost.daemon.estimates.work import check_work, solve_work
 from roost.daemon.images.jobs import ImageJobs, new_generation
 from roost.daemon.images.requests import ImageJob
 from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
@@ -222,7 +222,10 @@ class BuildSession:
             if lock is not None:
                 return lock, False, None
         if job.resolved.file_lock is not None:
+            progress.expect("check-lock", check_work(job.resolved.file_lock.lock).amounts)
             vouched = await self._parts.planner.lock_files.voucher.vouch(job.resolved, job.selector, progress)
+            if vouched.reason is None:  # otherwise it took as long as waiting for an answer
+                await progress.record(self._index)
             return vouched.lock, False, vouched.reason
         if shared := await self._locks.adopt(job.resolved, job.selector, progress):
             return shared, False, None

@@ -11,10 +11,11 @@ from roost.daemon.decision.images import decide_image
 from roost.daemon.decision.lock import (
     chosen_lock_reason,
     estimated_step,
+    has_to_solve,
+    lock_step_kinds,
     missing_lock_reason,
     new_generation_reason,
     registry_reasons,
-    solve_step_kinds,
 )
 from roost.model.definition import Definition
 from roost.model.errors import InvalidDefinitionError, LookupFailedError
@@ -120,8 +121,9 @@ def _build_steps(request: Request, facts: Facts) -> list[Step]:
     has_pip = bool(definition.pip.requirements)
     fetched = ["download"] if has_conda or has_pip else []
     installed = [*(["link"] if has_conda else []), *(["pip"] if has_pip else [])]
-    if facts.only_project_missing and facts.has_base_prefix and not solve_step_kinds(request, facts):
-        return [estimated_step(kind, facts) for kind in (*installed, "project", "bytecode", "publish")]
+    leading = lock_step_kinds(request, facts)
+    if facts.only_project_missing and facts.has_base_prefix and not has_to_solve(request, facts):
+        return [estimated_step(kind, facts) for kind in (*leading, *installed, "project", "bytecode", "publish")]
     project = ["project"] if facts.project is not None else []
-    needed = [*solve_step_kinds(request, facts), *fetched, *installed, *project, "bytecode", "publish"]
+    needed = [*leading, *fetched, *installed, *project, "bytecode", "publish"]
     return [estimated_step(kind, facts) for kind in needed]

@@ -12,10 +12,10 @@ from roost.daemon.decision.facts import Facts, ImageFacts, ImageLocation, Regist
 from roost.daemon.decision.lock import (
     chosen_lock_reason,
     estimated_step,
+    lock_step_kinds,
     missing_lock_reason,
     new_generation_reason,
     registry_reasons,
-    solve_step_kinds,
 )
 from roost.daemon.oci.answers import Unknown, Yes
 from roost.model.definition import Definition
@@ -180,7 +180,7 @@ def _build_step_kinds(request: Request, facts: Facts) -> list[str]:
     steps = ["docker-steps"] if has_docker_steps(definition) else []
     if not adds_packages(definition):
         return ["base", *steps, "load"]
-    return [*solve_step_kinds(request, facts), "base", *steps, "download", "layers", "load"]
+    return [*lock_step_kinds(request, facts), "base", *steps, "download", "layers", "load"]
 
 
 def has_docker_steps(definition: Definition) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from roost.daemon.decision.facts import Facts, Request, short_digest
 from roost.wire.plans import Reason, Step
 
-SOLVE_STEPS = ("solve", "lock-pip")
-"""Kinds of steps that choose packages."""
+LOCK_STEPS = ("solve", "lock-pip", "check-lock")
+"""Kinds of steps that lead to a lock."""
 
 
 def new_generation_reason(request: Request, facts: Facts) -> Reason:
@@ -54,11 +54,21 @@ def registry_reasons(facts: Facts) -> list[Reason]:
     return [reason for reason in reasons if reason is not None]
 
 
-def solve_step_kinds(request: Request, facts: Facts) -> list[str]:
-    """Return the kinds of steps that lead to a lock; none if the lock is known."""
+def has_to_solve(request: Request, facts: Facts) -> bool:
+    """Return whether packages have to be chosen: a new generation is requested, or no lock is known."""
+    return bool(request.rebuild or request.as_of or facts.lock_digest is None)
+
+
+def has_to_check(facts: Facts) -> bool:
+    """Return whether the lock is known from a lock file or a registry, and was not used on this machine yet."""
+    return facts.generation is None and facts.lock_digest is not None and facts.shared_lock is not None
+
+
+def lock_step_kinds(request: Request, facts: Facts) -> list[str]:
+    """Return the kinds of steps that lead to a lock; none if this machine has it."""
     definition = request.definition
-    if not (request.rebuild or request.as_of or facts.lock_digest is None):
-        return []
+    if not has_to_solve(request, facts):
+        return ["check-lock"] if has_to_check(facts) else []
     has_conda = bool(definition.conda.dependencies or definition.conda.explicit or facts.missing_python)
     return [*(["solve"] if has_conda else []), *(["lock-pip"] if definition.pip.requirements else [])]
 

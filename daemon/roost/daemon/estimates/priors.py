@@ -17,6 +17,7 @@ TOTAL = "total"
 PRIORS: Mapping[str, Mapping[str, float]] = {
     "solve": {FIXED: 0.5, "specs": 0.02},
     "lock-pip": {FIXED: 0.4, "specs": 0.03},
+    "check-lock": {FIXED: 0.3, "packages": 0.003},
     "build-wheels": {FIXED: 0.2, "sources": 3.0},
     "link": {FIXED: 0.25, "packages": 0.004, "files": 4e-5, "unseen": 1e-8, "fetched": 0.02, "channel": 4e-8},
     "pip": {FIXED: 0.2, "packages": 0.004, "files": 5e-5, "unseen": 1e-8, "fetched": 0.03, "index": 5e-8},

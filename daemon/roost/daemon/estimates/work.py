@@ -77,6 +77,11 @@ def solve_work(definition: Definition) -> tuple[StepWork, ...]:
     return tuple(work)
 
 
+def check_work(lock: Lock) -> StepWork:
+    """Return the work of asking channels and indexes for what ``lock`` has."""
+    return StepWork(step="check-lock", amounts={"packages": len(lock.conda) + len(lock.wheels)})
+
+
 def prefix_work(lock: Lock, cached: Iterable[CachedFile]) -> LockWork:
     """Return the work of making a prefix of ``lock``. ``cached``: what is in the caches of its keys and ids."""
     contents = _read_contents(lock, cached)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-PrefixStep = Literal[
-    "solve", "lock-pip", "download", "link", "build-wheels", "pip", "project", "bytecode", "scripts", "publish"
-]
+LockStep = Literal["solve", "lock-pip", "check-lock"]
+"""``check-lock``: channels and indexes are asked whether they list what a lock has that was not solved for here."""
+PrefixStep = Literal["download", "link", "build-wheels", "pip", "project", "bytecode", "scripts", "publish"]
 ImageStep = Literal["base", "docker-steps", "layers", "load", "pull", "push"]
 BundleStep = Literal["pack", "unpack"]
-StepKind = PrefixStep | ImageStep | BundleStep | Literal["wait"]
+StepKind = LockStep | PrefixStep | ImageStep | BundleStep | Literal["wait"]
 """``wait``: other work is ahead (``jobs.work_limit``)."""
 
 
@@ -48,3 +48,30 @@ class Silent:
     def log(self, line: str) -> None: ...
 
     def note(self, line: str) -> None: ...
+
+
+class LockCheckProgress:
+    """A ``Progress`` for the check of a lock: what engines report as choosing packages is a part of that check."""
+
+    _PARTS = ("solve", "lock-pip")
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def start(self, step: StepKind, total: int | None = None) -> None:
+        if step not in self._PARTS:
+            self._progress.start(step, total)
+
+    def advance(self, step: StepKind, done: int, total: int | None = None) -> None:
+        if step not in self._PARTS:
+            self._progress.advance(step, done, total)
+
+    def finish(self, step: StepKind) -> None:
+        if step not in self._PARTS:
+            self._progress.finish(step)
+
+    def log(self, line: str) -> None:
+        self._progress.log(line)
+
+    def note(self, line: str) -> None:
+        self._progress.note(line)

@@ -21,7 +21,7 @@ from roost.daemon.credentials.substitution import mask
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.engines.uv.request import PythonFacts, describe_python
-from roost.daemon.jobs.progress import Progress
+from roost.daemon.jobs.progress import LockCheckProgress, Progress
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.expectation import LockJob, derive_expectation, expand_lines, verify_expected
 from roost.daemon.locks.listed import check_provided, check_sources, check_wheels_listed
@@ -52,6 +52,22 @@ async def attest(
     that were built by another machine. ``python``: the Python of this machine that the lock will be used with, if it
     has none of its own. Raises LockUntrustedError, and what the engines raise if channels or indexes can't be asked.
     """
+    progress.start("check-lock")
+    try:
+        return await _ask(engines, shared, job, wheels, LockCheckProgress(progress), allow_built, python)
+    finally:
+        progress.finish("check-lock")
+
+
+async def _ask(
+    engines: Engines,
+    shared: SharedLock,
+    job: LockJob,
+    wheels: Mapping[str, str],
+    progress: Progress,
+    allow_built: bool,
+    python: Interpreter | None,
+) -> Lock:
     job = msgspec.structs.replace(job, solve=await with_credentials(engines, job.solve))
     expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python, shared.lock)
     substituted, unmet = await verify_expected(engines.conda_rules(), shared, job, expectation)

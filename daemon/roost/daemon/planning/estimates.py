@@ -6,10 +6,11 @@ import msgspec
 
 from roost.daemon.decision.facts import Facts, Request
 from roost.daemon.decision.images import adds_packages, follows_moved_base, has_docker_steps, preferred_location
-from roost.daemon.decision.lock import SOLVE_STEPS, estimated_step
+from roost.daemon.decision.lock import LOCK_STEPS, estimated_step, has_to_check
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.estimates.estimator import Estimator, gather_image_work, gather_prefix_work, list_estimates
-from roost.daemon.estimates.work import LockWork, base_work, layer_work, solve_work
+from roost.daemon.estimates.model import StepWork
+from roost.daemon.estimates.work import LockWork, base_work, check_work, layer_work, solve_work
 from roost.daemon.images.layer_probe import LayerProbe
 from roost.daemon.oci.answers import Yes
 from roost.daemon.projects.layer import add_project
@@ -38,7 +39,10 @@ class PlanEstimates:
             predicted = await self._estimator.predict(solve_work(resolved.definition))
             return msgspec.structs.replace(facts, estimates=list_estimates(predicted))
         lock = lock or await self._index.locks.find(facts.lock_digest)
-        return facts if lock is None else await self._estimate_lock(facts, resolved, lock)
+        if lock is None:
+            return facts
+        checks = (check_work(lock),) if has_to_check(facts) else ()
+        return await self._estimate_lock(facts, resolved, lock, checks=checks)
 
     async def update_plan(
         self, plan: PlanView, facts: Facts, resolved: TargetedDefinition, lock: Lock, push: str | None
@@ -54,7 +58,7 @@ class PlanEstimates:
         if ready is not None and resolved.project is None and not resolved.is_image:
             return msgspec.structs.replace(plan, steps=[], seconds=0.0)
         known = await self._estimate_lock(facts, resolved, lock, push)
-        kinds = [step.kind for step in plan.steps if step.kind not in SOLVE_STEPS]
+        kinds = [step.kind for step in plan.steps if step.kind not in LOCK_STEPS]
         kinds = [kind if kind != "load" or push is None else "push" for kind in kinds]
         steps = [estimated_step(kind, known) for kind in kinds]
         return msgspec.structs.replace(plan, steps=steps, seconds=known.seconds)
@@ -64,13 +68,19 @@ class PlanEstimates:
         await self._estimator.record_total(worked, seconds)
 
     async def _estimate_lock(
-        self, facts: Facts, resolved: TargetedDefinition, lock: Lock, push: str | None = None
+        self,
+        facts: Facts,
+        resolved: TargetedDefinition,
+        lock: Lock,
+        push: str | None = None,
+        *,
+        checks: tuple[StepWork, ...] = (),
     ) -> Facts:
         if resolved.is_image:
             found = await self._find_image_work(facts, resolved, lock, push)
         else:
             found = await self._find_prefix_work(facts, resolved, lock)
-        predicted = await self._estimator.predict(found.steps)
+        predicted = await self._estimator.predict((*checks, *found.steps))
         # A step of an image that has nothing to do takes no time.
         done = _IMAGE_STEPS if resolved.is_image else ()
         idle = {kind: Estimate(step=kind, seconds=0.0, bytes=None, samples=0) for kind in done}

@@ -222,7 +222,7 @@ def test_a_lock_that_a_registry_has_is_taken_and_nothing_is_solved() -> None:
     plan = decide(Request(definition=CONDA), Facts(platform="linux-64", shared_lock=SHARED, lock_digest=LOCK))
     assert plan.action == "build-prefix"
     assert [reason.code for reason in plan.reasons] == ["lock-shared-registry", "prefix-missing"]
-    assert [step.kind for step in plan.steps] == ["download", "link", "bytecode", "publish"]
+    assert [step.kind for step in plan.steps] == ["check-lock", "download", "link", "bytecode", "publish"]
 
 
 def test_a_shared_lock_whose_prefix_is_here_is_still_to_be_taken_as_this_definition_s_own() -> None:
