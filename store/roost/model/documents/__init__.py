@@ -2,9 +2,10 @@
 
 Read ``document`` (items, problems and the result of one reading), ``places`` (offsets in a text as lines and columns)
 and ``recovery`` (going on after an error), then the syntaxes that are parsed with places: ``yaml_nodes``, ``toml_text``
-with ``toml_places``, ``dockerfile``. No module knows a format of environments: that is the readers' part.
+with ``toml_places``, ``dockerfile``. ``conflicts``: the marks of a merge. No module knows a format of environments:
+that is the readers' part.
 
 May import ``definition``, ``errors`` and ``syntax`` of the model.
 
-Doors: dockerfile, document, places, recovery, toml_places, toml_text, yaml_nodes.
+Doors: conflicts, dockerfile, document, places, recovery, toml_places, toml_text, yaml_nodes.
 """

@@ -6,6 +6,7 @@ import re
 import sys
 from typing import Any
 
+from roost.model.documents.conflicts import check_conflict
 from roost.model.documents.places import TextPlaces, WrittenValue
 from roost.model.documents.toml_places import Span, TomlPath, TomlPlaces
 from roost.model.errors import InvalidDefinitionError, Location
@@ -32,7 +33,8 @@ class TomlText:
     """
 
     def __init__(self, text: str, path: str, *, first_line: int = 1, column_shift: int = 0) -> None:
-        """Raises: TomlError if ``text`` is not valid TOML, TooLargeError if a part of it exceeds its bound."""
+        """Raises: TomlError if ``text`` is not valid TOML, MergeConflictError if that is why,
+        TooLargeError if a part of it exceeds its bound."""
         self.path = path
         self._places: TextPlaces | None = TextPlaces(text, path, first_line=first_line, column_shift=column_shift)
         self._index = TomlPlaces(self._places)
@@ -110,6 +112,7 @@ class TomlText:
         try:
             return tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
+            check_conflict(text, self.path)
             message = str(error)
             at = _POSITION.search(message)
             offset = len(text)

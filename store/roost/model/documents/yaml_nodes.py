@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from roost.model.documents.conflicts import check_conflict
 from roost.model.documents.places import TextPlaces, WrittenValue
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.syntax.bounds import MAX_DEPTH, NUL_FAULT, NUL_HINT, too_large_error
@@ -201,15 +202,22 @@ def _iterate_merged(value: YamlNode, what: str) -> Iterator[tuple[str, tuple[Yam
 def parse_yaml(text: str, path: str, places: YamlPlaces | None = None) -> YamlNode:
     """Parse the single document in ``text``. ``places`` are those of the original, if ``text`` is not it.
 
-    Raises: YamlError with its location if ``text`` is not valid YAML, has several documents, or expands too far.
+    Raises: YamlError with its location if ``text`` is not valid YAML, has several documents, or expands too far;
+    MergeConflictError if that is why.
     """
     places = places or YamlPlaces(text, path)
     try:
         root = _Composer(places, _MAX_ADDED + 4 * len(text)).compose(yaml.parse(text, Loader=Loader))
+    except YamlError:
+        check_conflict(text, path)
+        raise
     except yaml.MarkedYAMLError as error:
+        check_conflict(text, path)
         raise _translate_parser_error(error, places) from None
     except (yaml.YAMLError, ValueError) as error:
         raise _translate_reader_error(error, text, places) from None
+    if isinstance(root, yaml.ScalarNode):  # no environment; marks and bare names are one text of several lines
+        check_conflict(text, path)
     return YamlNode(root, places)
 
 

@@ -9,6 +9,7 @@ import posixpath
 import re
 from typing import Literal
 
+from roost.model.documents.conflicts import MergeConflictError
 from roost.model.documents.toml_text import TomlError, TomlText
 from roost.model.documents.yaml_nodes import YamlNode
 from roost.model.errors import Location
@@ -178,7 +179,7 @@ def classify_pyproject(data: bytes, path: str) -> Literal["roost", "pyproject"] 
         toml = TomlText(decode_text(data, path), path)
         has_roost = has_definition_table(toml)
         has_project = bool(PYPROJECT_TABLES & set(toml.data)) or find_other_tool(toml) is not None
-    except (TomlError, EncodingError):
+    except (TomlError, MergeConflictError, EncodingError):
         text = data.decode("utf-8", "replace")
         has_roost, has_project = re.search(r"^[ \t]*\[tool\.roost\b", text, re.MULTILINE) is not None, True
     return "roost" if has_roost else "pyproject" if has_project else None

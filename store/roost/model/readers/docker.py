@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Callable
 
 from roost.model.definition import Base, Definition, ReadResult
+from roost.model.documents.conflicts import check_conflict
 from roost.model.documents.dockerfile import DOCKERFILE, find_context_uses
 from roost.model.documents.places import TextPlaces
 from roost.model.errors import InvalidDefinitionError, Location
@@ -27,6 +28,7 @@ def read_dockerfile(reading: ReadContext, text: str) -> ReadResult:
 
     Raises: InvalidDefinitionError if it contains credentials. That it reads files of a context is a problem.
     """
+    check_conflict(text, reading.path, is_whole=True)  # a here-document may have such lines
     reading.require_no_credentials(text, "the Dockerfile", Location(path=reading.path))
     folder, name = posixpath.split(reading.path)
     report_context_uses(reading, text, TextPlaces(text, reading.path).locate, describe_context(folder, name))

@@ -7,6 +7,7 @@ import re
 from functools import partial
 
 from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult
+from roost.model.documents.conflicts import check_conflict
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.source import ReadContext, check_variables
@@ -30,6 +31,7 @@ class ExplicitError(InvalidDefinitionError):
 
 def read_explicit(reading: ReadContext, text: str) -> ReadResult:
     """Read an explicit list. Raises: InvalidDefinitionError if it is not valid."""
+    check_conflict(text, reading.path)
     urls: list[str] = []
     items: list[PipItem] = []
     platform = ""
@@ -58,6 +60,7 @@ def read_conda_list(reading: ReadContext, text: str) -> ReadResult:
 
     Raises: InvalidDefinitionError if a line is not valid.
     """
+    check_conflict(text, reading.path)
     specs: list[str] = []
     items: list[PipItem] = []
     for number, raw in enumerate(text.split("\n"), start=1):

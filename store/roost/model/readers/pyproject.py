@@ -15,6 +15,7 @@ import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from roost.model.definition import Definition, Pip, PipItem, ProjectSource, Python, ReadResult
+from roost.model.documents.conflicts import check_conflict
 from roost.model.documents.toml_text import TomlText
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.choices.lists import check_strings, read_list
@@ -154,8 +155,10 @@ def find_script_block(text: str, path: str) -> ScriptBlock | None:
 
 
 def check_script_block(text: str, path: str) -> None:
-    """Raise ScriptMetadataError if a script has a block that was meant as its metadata and is none by PEP 723."""
+    """Raise ScriptMetadataError if a script has a block that was meant as its metadata and is none by PEP 723, or
+    MergeConflictError if the marks of a merge are in it."""
     if fault := find_fault(text):
+        check_conflict(text, path)
         raise ScriptMetadataError(
             fault.message,
             hint="Begin with the line '# /// script', end with '# ///', and begin each line in between with '# '.",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from roost.model.canonical.form import digest_bytes
 from roost.model.definition import Definition, Pip, PipItem, ReadResult
+from roost.model.documents.conflicts import check_conflict
 from roost.model.documents.places import TextPlaces
 from roost.model.errors import Location
 from roost.model.readers.local_paths import resolve_local
@@ -49,6 +50,7 @@ class CircularRequirementsError(MissingFileError):
 
 def read_requirements(reading: ReadContext, text: str) -> ReadResult:
     """Read a requirements file. Raises: InvalidDefinitionError if it is not valid."""
+    check_conflict(text, reading.path)
     lines = split_logical_lines(text, TextPlaces(text, reading.path).locate)
     items = tuple(read_requirement_lines(reading, lines, reading.path))
     return reading.build_result(Definition(pip=Pip(requirements=items)), "requirements")
@@ -206,6 +208,7 @@ def _include_file(reading: ReadContext, parsed: PipLine, path: str, location: Lo
         reading.open_files.add(path)
         try:
             text = decode_text(reading.load_file(path, location), path)
+            check_conflict(text, path)
             lines = split_logical_lines(text, TextPlaces(text, path).locate)
             reading.included_files[path] = tuple(read_requirement_lines(reading, lines, path))
         finally:
