@@ -18,6 +18,7 @@ from roost.model.edits.formats import (
     find_command,
     refuse_format,
     refuse_guessed,
+    refuse_tool_file,
 )
 from roost.model.edits.steps import add_package, remove_package
 from roost.model.edits.verification import TouchedNames, verify_reading
@@ -68,6 +69,7 @@ def edit_source(source: DefinitionSource, files: FileAccess, order: EditOrder) -
 
 def _edit(source: DefinitionSource, files: FileAccess, order: EditOrder, path: str) -> EditedSource:
     format = "context" if source.data is None else detect_format(source, files)
+    refuse_tool_file(path, order)
     refuse_format(format, decode_text(source.data or b"", path), order)
     original = EditedText(source.data or b"", format, path)
     before = _read_before(source, files, original, order)

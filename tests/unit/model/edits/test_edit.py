@@ -251,3 +251,10 @@ def test_a_prefix_is_named_as_it_was_written():
         with pytest.raises(InvalidRequestError) as caught:
             edit("", "requirements.txt", added, **options)
         assert caught.value.hint.startswith(f"Leave {written} out")
+
+
+@pytest.mark.parametrize(("name", "command"), [("pixi.toml", "pixi add six"), ("Pipfile", "pipenv install six")])
+def test_an_empty_file_of_another_tool_is_not_filled(name, command):
+    with pytest.raises(EditRefusedError, match="is a file of") as caught:
+        edit("", name, "six")
+    assert caught.value.hint == f"Run `{command}`."
