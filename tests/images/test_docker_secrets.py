@@ -12,6 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 from tests.support.roost_process import Roost
+from tests.support.trees import find_holding
 
 SECRET = "hunter2-in-a-container"
 WAIT = "echo ready; while [ ! -e go ]; do sleep 0.1; done; echo ${KEY%-in*} >> out"
@@ -30,17 +31,6 @@ def _until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.1)
-
-
-def _holders(*folders: Path) -> list[Path]:
-    """Files with the secret in them, logs and databases included."""
-    found = []
-    for path in (path for folder in folders for path in folder.rglob("*")):
-        try:
-            found += [path] if path.is_file() and SECRET.encode() in path.read_bytes() else []
-        except OSError:
-            continue  # gone meanwhile
-    return found
 
 
 def _containers(host: str) -> list[str]:
@@ -78,6 +68,6 @@ def test_nothing_holds_a_secret_when_its_run_is_over(way: str, docker_roost: Roo
     _until(lambda: not _containers(docker_host))
     folder = Path(docker_host.removeprefix("unix://")).parent
     private = [folder] if folder.name.startswith("rdk-") else []
-    _until(lambda: not _holders(*(each / "data/containers" for each in private)))
-    assert not _holders(docker_roost.root, *(each / "x" for each in private))
+    _until(lambda: not find_holding(SECRET, *(each / "data/containers" for each in private)))
+    assert not find_holding(SECRET, docker_roost.root, *(each / "x" for each in private))
     assert not [each for each in private if SECRET in (each / "log").read_text(errors="replace")]

@@ -9,6 +9,7 @@ import pytest
 from tests.support.images.registries import Registries
 from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.roost_process import Roost, clone, new_roost
+from tests.support.trees import find_holding
 
 PASSWORD = "p4ss-of-somebody"
 SAY = ("--", "python", "-c", "import greet; print(greet.value)")
@@ -44,13 +45,6 @@ def machines(
         roost.end()
 
 
-def nowhere(*folders: Path) -> None:
-    for folder in folders:
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        assert files
-        assert [str(path) for path in files if PASSWORD.encode() in path.read_bytes()] == []
-
-
 def codes(roost: Roost) -> list[str]:
     return [reason["code"] for reason in roost.json("build")["build"]["reasons"]]
 
@@ -68,7 +62,7 @@ def test_a_lock_of_private_packages_is_shared_and_no_credentials_with_it(
     del second.variables["THE_PASSWORD"]
     assert second.ok("run", *SAY) == "1.0\n", "what is ready needs no credentials"
     assert second.failed(3, "build", "--rebuild")["code"] == "variable-missing"
-    nowhere(first.root, second.root, registries.workspace.folder)
+    assert find_holding(PASSWORD, first.root, second.root, registries.workspace.folder) == []
 
 
 def test_a_wheel_of_the_store_has_to_be_given_on_each_machine(machines: tuple[Roost, Roost]) -> None:
