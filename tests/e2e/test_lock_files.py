@@ -165,9 +165,10 @@ def test_what_does_not_fit_is_said_and_only_preferred(roost: Roost) -> None:
     roost.write("requirements.txt", "left<2\n")
     roost.ok("lock", "--write", "-q")
     roost.write("requirements.txt", "left\n")
-    said = roost.run("exec", *LEFT)
-    assert said.stdout.strip() == "1.0", "its version is preferred"
-    assert said.stderr.count("is for another content of the definition") == 1
+    for command in (("exec",), ("exec",), ("exec",), ("exec", "--no-project")):  # built first, then at once
+        said = roost.run(*command, *LEFT)
+        assert said.stdout.strip() == "1.0", "its version is preferred"
+        assert said.stderr.count("is for another content of the definition") == 1
     assert codes(roost.json("plan"))[-1] == "lock-stale"
     for command, status in ((("build",), 1), (("exec", *LEFT), 125), (("plan",), 1)):
         assert failure(roost, status, command[0], "--locked", *command[1:])["code"] == "lock-stale"
@@ -409,7 +410,9 @@ def test_a_watched_file_is_built_again_when_only_its_lock_changes(roost: Roost, 
         assert roost.ok("exec", *LEFT).strip() == version
 
 
-def test_without_an_index_the_lock_is_used_and_that_is_said_once(roost: Roost, other: Roost) -> None:
+def test_without_an_index_only_what_is_surely_its_own_is_used_and_that_is_said(
+    roost: Roost, other: Roost, private: PipIndex
+) -> None:
     index = PipIndex()
     for each in (roost, other):
         configure(each, index)
@@ -421,6 +424,16 @@ def test_without_an_index_the_lock_is_used_and_that_is_said_once(roost: Roost, o
     shutil.copy(roost.folder / "roost.lock", other.folder)
     shutil.copytree(roost.root / "wheels", other.root / "wheels", symlinks=True)
     index.close()
+    text = (other.folder / "roost.lock").read_text()
+    wheel = next(line for line in text.splitlines() if line.startswith('wheel {"name":"left"'))
+    sha256 = msgspec.json.decode(wheel.partition(" ")[2])["sha256"]
+    forged = text.replace(f"{index.origin}/files", f"{private.origin}/files").replace(sha256, "0" * 64)
+    other.write("roost.lock", resigned(forged))
+    error = failure(other, 3, "build")
+    assert (error["code"], error["location"]["line"] is not None) == ("lock-file-untrusted", True)
+    assert "Try again when the index answers" in error["hint"]
+    assert not private.asked
+    other.write("roost.lock", text)
     built = other.json("build")["build"]
     assert [each["code"] for each in built["reasons"]].count("lock-unvouched") == 1
     assert other.ok("exec", *LEFT).strip() == "1.0"

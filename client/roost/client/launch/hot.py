@@ -45,6 +45,10 @@ def attempt_exec(arguments: Sequence[str]) -> BegunBuild | None:
         return None
     launch = reply.body.get("launch")
     if launch:
+        if warnings := reply.body.get("warnings"):
+            from roost.client.terminal.console import Console
+
+            Console().note_warnings(warnings)
         _become_command(launch, request[2])
         return None
     from roost.client.launch.begun import begin_build

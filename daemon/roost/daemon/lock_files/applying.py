@@ -47,7 +47,7 @@ class LockFiles:
 
     def __init__(self, index: Index, engines: Engines) -> None:
         self._index = index
-        self.voucher = LockFileVoucher(engines)
+        self.voucher = LockFileVoucher(index, engines)
         self.reader = LockFileReader()
 
     async def apply(

@@ -4,7 +4,8 @@ A file under version control can be edited by anyone who can open a merge reques
 others, so the same holds of both (``locks.verify_offline``): the lock satisfies the definition's lines, and everything
 lies in channels that the definition or the config names. Before the first use on this machine, the channels and
 indexes are asked whether they list each package with that sha256 (``locks.attest``). If they do not answer, the lock
-is used all the same, since its packages are checked by their sha256, and that is reported (``lock-unvouched``).
+is used all the same, and that is reported (``lock-unvouched``), unless a wheel lies elsewhere than at the index's own
+place (``places``): its sha256 is the file's own word.
 
 A wheel that stands as its source is built here at the first use, from exactly that source.
 """
@@ -21,15 +22,17 @@ from roost.daemon.definitions.resolved import FileLock, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.errors import NoInterpreterError
 from roost.daemon.jobs.progress import Progress
+from roost.daemon.lock_files.places import find_unplaced, list_places
 from roost.daemon.lock_files.reading import find_line
 from roost.daemon.locks.artifact import LockUntrustedError, SharedLock
-from roost.daemon.locks.attest import attest
-from roost.daemon.locks.expectation import LockJob, find_python, verify_offline
+from roost.daemon.locks.attest import ask_sources
+from roost.daemon.locks.expectation import LockJob, expand_lines, find_python, verify_offline
 from roost.daemon.locks.solve import add_asked_markers, create_solve_job
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.model.errors import Location, ServiceUnreachableError
 from roost.model.lock_files.parsing import LockFileInvalidError
 from roost.model.locks.lock import Lock, is_source, with_format
+from roost.store.index.index import Index
 from roost.wire.plans import EnvironmentSelector, Reason
 
 UNVOUCHED = "lock-unvouched"
@@ -54,7 +57,8 @@ class VouchedLock(msgspec.Struct, frozen=True, kw_only=True):
 class LockFileVoucher:
     """Verifies locks of lock files."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, index: Index, engines: Engines) -> None:
+        self._index = index
         self._engines = engines
 
     async def verify(
@@ -93,20 +97,38 @@ class LockFileVoucher:
         python = await find_python(shared, job)
         async with _naming(file_lock):
             await verify_offline(self._engines.conda_rules(), shared, job, allow_built=False, python=python)
-            try:
-                async with self._engines.solving.hold(progress):
-                    lock = await attest(self._engines, shared, job, {}, progress, allow_built=False, python=python)
-            except ServiceUnreachableError as error:
-                if any(map(is_source, file_lock.lock.wheels)):
-                    raise
-                text = (
-                    f"Channels or indexes did not vouch for the lock of {file_lock.shown}, which is used all the same: "
-                    f"{error.message}"
-                )
-                return VouchedLock(lock=file_lock.lock, reason=Reason(code=UNVOUCHED, message=text))
-        if python is not None:
-            lock = add_asked_markers(lock, job.solve, python)
+            async with self._engines.solving.hold(progress):
+                found = await ask_sources(self._engines, shared, job, {}, progress, allow_built=False, python=python)
+        silent = found.silent_channels or found.silent_indexes
+        if silent is not None:
+            if any(map(is_source, file_lock.lock.wheels)):
+                raise silent
+            if found.silent_indexes is not None:
+                await self._require_places(job, file_lock, found.silent_indexes)
+            text = (
+                f"Channels or indexes did not vouch for the lock of {file_lock.shown}, which is used all the same: "
+                f"{silent.message}"
+            )
+            return VouchedLock(lock=file_lock.lock, reason=Reason(code=UNVOUCHED, message=text))
+        lock = found.lock if python is None else add_asked_markers(found.lock, job.solve, python)
         return VouchedLock(lock=with_format(lock))
+
+    async def _require_places(self, job: LockJob, file_lock: FileLock, silent: ServiceUnreachableError) -> None:
+        """Raise LockFileUntrustedError if a wheel is neither here already nor at the place of an index."""
+        wheels, variables = file_lock.lock.wheels, job.solve.environ
+        lines = expand_lines(job.solve.definition.pip.requirements)
+        places = list_places(job.solve.defaults.index, (*lines.items, *lines.constraints), variables)
+        stored = await self._index.caches.list_known({wheel.sha256 for wheel in wheels if wheel.kind == "index"})
+        unplaced = find_unplaced(wheels, places, stored, variables)
+        if unplaced is None:
+            return
+        line = await asyncio.to_thread(find_line, file_lock, unplaced.file_name)
+        raise LockFileUntrustedError(
+            f"The lock for {file_lock.lock.platform} in the lock file has {unplaced.file_name} from {unplaced.url}, "
+            f"and no index vouches for it: {silent.message}",
+            hint="Try again when the index answers: until then, only files at its own place or stored here are used.",
+            location=Location(path=file_lock.path, line=line),
+        ) from silent
 
 
 def _create_job(resolved: TargetedDefinition, selector: EnvironmentSelector) -> LockJob:

@@ -27,13 +27,23 @@ from roost.daemon.locks.expectation import LockJob, derive_expectation, expand_l
 from roost.daemon.locks.listed import check_provided, check_sources, check_wheels_listed
 from roost.daemon.locks.solve import create_pip_request, with_credentials
 from roost.model.definition import PipItem
-from roost.model.errors import BuildError
+from roost.model.errors import BuildError, ServiceUnreachableError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel, WheelSource, is_source
 from roost.model.syntax.match_specs import spec_name
 
 if TYPE_CHECKING:
     from roost.daemon.engines.conda.engine import CondaEngine
     from roost.daemon.engines.uv.engine import PipEngine
+
+
+class Attestation(msgspec.Struct, frozen=True, kw_only=True):
+    """What channels and indexes say of a lock."""
+
+    lock: Lock
+    """The lock to build from, if all of them answered."""
+    silent_channels: ServiceUnreachableError | None = None
+    """Why channels were not asked, if they did not answer; likewise ``silent_indexes``."""
+    silent_indexes: ServiceUnreachableError | None = None
 
 
 async def attest(
@@ -46,11 +56,33 @@ async def attest(
     allow_built: bool,
     python: Interpreter | None = None,
 ) -> Lock:
-    """Return the lock to build from, once channels and indexes list all of it.
+    """Return the lock to build from, once channels and indexes list all of it: see ``ask_sources``.
+
+    Raises LockUntrustedError, and what the engines raise if channels or indexes can't be asked.
+    """
+    found = await ask_sources(engines, shared, job, wheels, progress, allow_built=allow_built, python=python)
+    silent = found.silent_channels or found.silent_indexes
+    if silent is not None:
+        raise silent
+    return found.lock
+
+
+async def ask_sources(
+    engines: Engines,
+    shared: SharedLock,
+    job: LockJob,
+    wheels: Mapping[str, str],
+    progress: Progress,
+    *,
+    allow_built: bool,
+    python: Interpreter | None = None,
+) -> Attestation:
+    """Ask channels and indexes for all of a lock. Silent channels do not keep the indexes from being asked, unless code
+    would run for a lock that can't be used anyway.
 
     ``wheels``: sha256 to path of the wheels that came with the lock. ``allow_built``: whether it may contain wheels
     that were built by another machine. ``python``: the Python of this machine that the lock will be used with, if it
-    has none of its own. Raises LockUntrustedError, and what the engines raise if channels or indexes can't be asked.
+    has none of its own. Raises LockUntrustedError, and what the engines raise, but for ServiceUnreachableError.
     """
     progress.start("check-lock")
     try:
@@ -72,12 +104,21 @@ async def _ask(
     expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python, shared.lock)
     substituted, unmet = await verify_expected(engines.conda_rules(), shared, job, expectation)
     lock = substituted.lock
-    packages = await _fetch_channel_records(engines, lock, job, progress)
-    chosen = lock.wheels
-    if lock.wheels or unmet:
+    packages, chosen = lock.conda, lock.wheels
+    silent_channels: ServiceUnreachableError | None = None
+    silent_indexes: ServiceUnreachableError | None = None
+    try:
+        packages = await _fetch_channel_records(engines, lock, job, progress)
+    except ServiceUnreachableError as error:
+        silent_channels = error
+    if (lock.wheels or unmet) and not (silent_channels and any(map(is_source, lock.wheels))):
         facts = describe_python(python) if python is not None else _find_conda_python(lock)
-        chosen = await _check_indexes(engines, lock, job, wheels, unmet, facts, progress)
-    return mask(msgspec.structs.replace(lock, conda=packages, wheels=chosen), job.solve.environ)
+        try:
+            chosen = await _check_indexes(engines, lock, job, wheels, unmet, facts, progress)
+        except ServiceUnreachableError as error:
+            silent_indexes = error
+    known = mask(msgspec.structs.replace(lock, conda=packages, wheels=chosen), job.solve.environ)
+    return Attestation(lock=known, silent_channels=silent_channels, silent_indexes=silent_indexes)
 
 
 async def _fetch_channel_records(

@@ -111,7 +111,8 @@ async def _write_launch_plan(
     launch: Launch,
     token: int,
 ) -> None:
-    """Write a launch plan for the next time, if a stat shows every change of what this answer depends on."""
+    """Write a launch plan for the next time, if a stat shows every change of what this answer depends on, and if
+    nothing is to be said then about the lock file: whoever starts by a plan says nothing."""
     prefix, config = planned.facts.prefix, resolved.config
     pinned = selector.generation is not None or selector.lock is not None
     choices = PlanChoices(
@@ -125,6 +126,8 @@ async def _write_launch_plan(
     if pinned or selector.additions or selector.image is not None or selector.environ or key is None:
         return
     if prefix is None or resolved.guards is None or config is None:
+        return
+    if {reason.code for reason in resolved.lock_reasons} & {warning.code for warning in resolved.warnings}:
         return
     of_project: tuple[FileStamp, ...] | None = ()
     if resolved.project is not None and resolved.source.path is not None:

@@ -122,15 +122,16 @@ def _request_launch(context: Context, command: Sequence[str]) -> tuple[Json, Jso
     selector = build_selector(context, command)
     target = "local" if context.options.target == "auto" else context.options.target
     request = {"what": selector, "target": target}
-    begun = context.take_begun(request)
+    begun, is_said = context.take_begun(request), False
     for _ in range(ATTEMPTS):
         answer = begun.answer if begun is not None else context.request("POST", "/v1/exec", request)
         if answer["launch"] is not None:
+            context.note_warnings([] if is_said else answer.get("warnings", []))
             return answer["launch"], answer["source"]
         context.note_source(answer.get("source"))
         context.note_warnings(answer.get("warnings", []))
         run_build(context, request, begun=begun)
-        begun = None
+        begun, is_said = None, True
     raise prefix_gone_error()
 
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from roost.model.caches import CachedFile, CacheItem, CacheKind
 from roost.store.clock import utc_now
+from roost.store.index.cache_keys import file_key
 from roost.store.index.queries import Queries, Read, Scan, Write
 
 _PUT_FILE = """
@@ -178,6 +179,19 @@ def has_locked_wheel(connection: sqlite3.Connection, name: str, version: Sequenc
     return found.fetchone() is not None
 
 
+def list_known_files(connection: sqlite3.Connection, digests: Collection[str]) -> frozenset[str]:
+    """Return those of ``digests`` (64 hex digits) of packages' files that are in a cache, or that a prefix is made
+    of."""
+    found: set[str] = set()
+    keys = [file_key(each) for each in digests]
+    for start in range(0, len(keys), _MOST_VALUES):
+        some = keys[start : start + _MOST_VALUES]
+        for table in ("cached_files", "cache_uses"):
+            rows = connection.execute(f"SELECT key FROM {table} WHERE key IN ({','.join('?' * len(some))})", some)
+            found.update(str(row["key"]).removeprefix("sha256:") for row in rows)
+    return frozenset(found)
+
+
 def list_content_digests(connection: sqlite3.Connection) -> frozenset[str]:
     """Return the digests (64 hex digits) in the bodies of all versions: what they refer to is among them."""
     found: set[bytes] = set()
@@ -196,6 +210,7 @@ class CacheTable(Queries):
     list_unmeasured = Read(list_unmeasured)
     find = Read(find_cached_files)
     count_unmeasured = Read(count_unmeasured)
+    list_known = Read(list_known_files)
     find_users = Read(find_users)
     touch_used = Write(touch_used_files)
     has_locked_wheel = Read(has_locked_wheel)
