@@ -99,7 +99,7 @@ async def _ask(
     progress: Progress,
     allow_built: bool,
     python: Interpreter | None,
-) -> Lock:
+) -> Attestation:
     job = msgspec.structs.replace(job, solve=await with_credentials(engines, job.solve))
     expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python, shared.lock)
     substituted, unmet = await verify_expected(engines.conda_rules(), shared, job, expectation)
