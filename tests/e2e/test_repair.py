@@ -147,7 +147,8 @@ def test_a_daemon_with_something_to_do_is_not_stopped(roost: Roost, pip_index: P
     (prefix / "bin").chmod(0o755)
     pid = roost.daemon_pid()
     error = roost.failed(1, "doctor", "--repair")
-    assert (error["code"], error["fields"]) == ("daemon-busy", {"run": 1})
+    # A request whose answer somebody has may not have ended in the daemon yet.
+    assert (error["code"], error["fields"]["run"]) == ("daemon-busy", 1)
     assert roost.daemon_pid() == pid
     held.communicate("\n")
     repaired = roost.json("doctor", "--repair")["repair"]

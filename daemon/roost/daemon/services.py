@@ -146,7 +146,7 @@ def create_services(
     idle_work.register("cache-inventory", INVENTORY_SECONDS, ledger.take_inventory)
     idle_work.register("trash", TRASH_SECONDS, remover.empty_trash)
     adoption = Adoption(store, prefixes, launches)
-    _register_upkeep(idle_work, store, source, prefixes, adoption, engines)
+    _register_upkeep(idle_work, store, source, prefixes, adoption, bytecode, engines)
     resolver = EnvironmentResolver(store, runs, source, reloader, engines.workers, planner.lock_files)
     prebuilds = Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables)
     curated = CuratedVersions(store, engines, events, launches)
@@ -218,11 +218,12 @@ def _register_upkeep(
     config: ConfigSource,
     prefixes: PrefixBuilds,
     adoption: Adoption,
+    bytecode: LateBytecode,
     engines: Engines,
 ) -> None:
     """Register what the daemon does for the root itself while nobody wants anything of it."""
     idle_work.register(ages.AGES, ages.EVERY_SECONDS, ages.AgeLimits(store, config).run)
     idle_work.register(compaction.COMPACTION, compaction.EVERY_SECONDS, compaction.Compaction(store.index).run)
     idle_work.register(index_copy.INDEX_COPY, index_copy.EVERY_SECONDS, index_copy.IndexCopy(store.layout).run)
-    verification = IdleVerification(store, prefixes, adoption, engines.workers, config)
+    verification = IdleVerification(store, prefixes, adoption, bytecode, engines.workers, config)
     idle_work.register(idle_check.IDLE_CHECK, idle_check.EVERY_SECONDS, verification.run)

@@ -18,6 +18,7 @@ from roost.daemon.config.source import ConfigSource
 from roost.daemon.prefixes.adoption import Adoption
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.daemon.prefixes.check import Inspection, inspect_prefix
+from roost.daemon.prefixes.late_bytecode import LateBytecode
 from roost.daemon.workers.context import JobContext
 from roost.daemon.workers.jobs import WorkerJob, WorkerKind
 from roost.daemon.workers.pool import WorkerPool
@@ -55,14 +56,22 @@ def inspect_in_worker(request: IdleCheckRequest, context: JobContext) -> Inspect
 
 
 class IdleVerification:
-    """Compares one prefix each time it runs, and retires one that differs, as ``roost cache verify --repair`` does."""
+    """Compares one prefix each time it runs, and retires one that differs, as ``roost cache verify --repair`` does.
+    Byte-code that differs only in this prefix is deleted, and compiled again."""
 
     def __init__(
-        self, store: Store, builds: PrefixBuilds, adoption: Adoption, workers: WorkerPool, config: ConfigSource
+        self,
+        store: Store,
+        builds: PrefixBuilds,
+        adoption: Adoption,
+        bytecode: LateBytecode,
+        workers: WorkerPool,
+        config: ConfigSource,
     ) -> None:
         self._store = store
         self._builds = builds
         self._adoption = adoption
+        self._bytecode = bytecode
         self._workers = workers
         self._config = config
 
@@ -83,6 +92,9 @@ class IdleVerification:
             await self._store.index.upkeep.record_check(found.id, utc_now())
             # Completed even if somebody wants something meanwhile: its guards change with its modes.
             await finish_despite_cancel(asyncio.create_task(self._adoption.complete(found, lock)))
+            # Damage of a file that the store no longer has looks the same as what Python rewrote.
+            deleting = self._bytecode.delete_files(found.id, inspection.rewritten)
+            await finish_despite_cancel(asyncio.create_task(deleting))
         elif inspection.only_modes and await self._builds.renew(found):
             log.warning("%s: folders were writable, and are read-only again", found.path)
             await self._store.index.upkeep.record_check(found.id, utc_now())

@@ -142,8 +142,8 @@ def _print_findings(context: Context, answer: Json) -> None:
     for name in answer["packages"]:
         context.print(f"{name} was changed in the package cache too, and is fetched again")
     if answer["rewritten"]:
-        state = "deleted" if context.options.repair else "no alteration"
-        context.print(f"{format_count(answer['rewritten'], 'byte-code file')} rewritten by Python: {state}")
+        state = "deleted" if context.options.repair else "`--repair` has them compiled again"
+        context.print(f"{format_count(answer['rewritten'], 'byte-code file')} rewritten by Python or damaged: {state}")
     if answer.get("deleted"):
         deleted = format_count(answer["deleted"], "byte-code file")
         context.print(f"{deleted} that nothing vouches for deleted; compiled again in the background")
