@@ -67,6 +67,37 @@ def test_a_project_runs_by_its_scripts_and_is_built_once(roost: Roost, pip_index
     assert (rerun.returncode, "has no project demo-app any more" in rerun.stderr) == (127, True), rerun.stderr
 
 
+def lead(link: Path, target: str) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+
+
+def test_a_link_that_leads_elsewhere_is_another_project(roost: Roost, project: Project) -> None:
+    other, cwd = Project(roost.folder / "other", "leaf"), roost.folder
+    other.says("second")
+    ask = ("-f", "current/pyproject.toml", "demo")
+    lead(cwd / "current", "project")
+    for command in ("exec", "exec", "exec", "run"):  # the last exec by its launch plan
+        assert roost.ok(command, *ask, cwd=cwd) == "first\n"
+    other.file.unlink()
+    os.link(project.file, other.file)  # nothing but the folder differs
+    lead(cwd / "current", "other")
+    assert roost.json("plan", *ask[:2], cwd=cwd)["plans"][0]["action"] == "build-prefix"
+    for command in ("exec", "exec", "run"):
+        assert roost.ok(command, *ask, cwd=cwd) == "second\n"
+    # Links within a project, of which the backend wrote where they led.
+    (other.folder / "src").rename(cwd / "new")
+    (project.folder / "src").rename(cwd / "old")
+    lead(other.folder / "src", "../old")
+    other.describe(more="# again\n")
+    for command in ("exec", "exec", "run"):
+        assert roost.ok(command, *ask, cwd=cwd) == "first\n"
+    lead(other.folder / "src", "../new")
+    assert "prefix-drifted" in [each["code"] for each in roost.json("plan", *ask[:2], cwd=cwd)["plans"][0]["reasons"]]
+    for command in ("exec", "exec", "run"):
+        assert roost.ok(command, *ask, cwd=cwd) == "second\n"
+
+
 def test_a_backend_that_fails_says_so_and_the_dependencies_run(roost: Roost, project: Project) -> None:
     cwd = project.folder
     project.break_backend('raise RuntimeError("no such compiler")')

@@ -18,7 +18,7 @@ VERSION = "1.0"
 def build_editable(folder, config_settings=None, metadata_directory=None):
     info = f"{module}-{VERSION}.dist-info"
     files = {
-        f"{module}.pth": f"{here / 'src'}\\n",
+        f"{module}.pth": f"{(here / 'src').resolve()}\\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {VERSION}\\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
         f"{info}/entry_points.txt": "[console_scripts]\\n" + "".join(f"{a} = {b}\\n" for a, b in scripts),

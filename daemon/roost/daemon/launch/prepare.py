@@ -53,6 +53,8 @@ def _describe_drift(prefix: Artifact, guard: FileStamp) -> str:
     inside = target.startswith(os.path.realpath(prefix.path) + os.sep)
     if not inside or not prefix.manifest:
         state = "no longer exists" if stamp(guard.path) == ABSENT else "was changed since the prefix was built"
+        if guard.identity.count(":") == 1:  # of a link to what is installed as editable, or of where it led
+            return f"{guard.path} is not the folder any more that it was when the prefix was built"
         return f"{guard.path if inside else target} {state}"
     try:
         manifest = load_manifest(Layout.manifest_of(prefix.path), prefix.manifest)

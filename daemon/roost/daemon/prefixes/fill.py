@@ -16,13 +16,14 @@ from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.engines.uv.prefix import read_requirements
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.prefixes.bytecode_digests import load_prefix_digests
+from roost.daemon.prefixes.editable_links import Link, choose_links, find_named_paths, list_links, stamp_links
 from roost.daemon.prefixes.seal import seal_prefix
 from roost.daemon.prefixes.wheel_code import list_wheel_code
 from roost.daemon.projects.install import ProjectBuild, install_project
 from roost.daemon.projects.layer import split_project
 from roost.model.locks.lock import HostPython, Lock
 from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
-from roost.model.records import PrefixPython
+from roost.model.records import FileStamp, PrefixPython
 from roost.store.artifacts.publish import FillResult
 
 _CLOCK_NS = 2 * 10**9
@@ -48,6 +49,7 @@ async def fill_prefix(
     modified: list[str] = []
     interpreter: Interpreter | None = None
     began = time.time_ns() - _CLOCK_NS
+    links = await asyncio.to_thread(list_links, lock)
     if isinstance(lock.provider, HostPython):
         interpreter = await asyncio.to_thread(choose_for_lock, lock)
         await (await engines.pip()).create_venv(prefix, interpreter.executable)
@@ -79,8 +81,12 @@ async def fill_prefix(
         code += await (await engines.conda()).list_code(lock.conda)
     await engines.known_code.record(code)
     seal = await asyncio.to_thread(seal_prefix, prefix, _guarded_files(prefix, interpreter), bytecode, began)
+    guards = await asyncio.to_thread(_guard_links, prefix, lock, links)
     filled = FillResult(
-        activation=changes, stamps=seal.stamps, manifest=seal.manifest, bytecode_due=is_due or bool(seal.dropped)
+        activation=changes,
+        stamps=(*seal.stamps, *guards),
+        manifest=seal.manifest,
+        bytecode_due=is_due or bool(seal.dropped),
     )
     if interpreter is not None:
         used = PrefixPython(executable=interpreter.executable, version=interpreter.version)
@@ -97,6 +103,14 @@ def _add_markers(prefix: str, lock: Lock, interpreter: Interpreter) -> Lock | No
     environment = marker_environment(interpreter)
     found = record_markers(requirements, environment) + record_python_specifiers(specifiers, environment)
     return msgspec.structs.replace(lock, markers=merge_outcomes([*lock.markers, *found]), markers_known=True)
+
+
+def _guard_links(prefix: str, lock: Lock, before: frozenset[Link]) -> tuple[FileStamp, ...]:
+    """Return the guards of what the editable installations in ``prefix`` were reached by; ``before`` are the links of
+    their folders before anything was installed, some of which may lead elsewhere by now."""
+    if all(wheel.kind != "editable" for wheel in lock.wheels):
+        return ()
+    return stamp_links(choose_links(before | list_links(lock), find_named_paths(prefix, lock)))
 
 
 def _guarded_files(prefix: str, interpreter: Interpreter | None) -> list[str]:

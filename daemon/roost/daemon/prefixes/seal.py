@@ -69,14 +69,16 @@ def renew_stamps(prefix: Artifact) -> tuple[FileStamp, ...] | None:
     have changed, for the manifest says nothing about it.
     """
     inside = os.path.realpath(prefix.path) + os.sep
-    if any(not os.path.realpath(g.path).startswith(inside) and not is_unchanged(g) for g in prefix.stamps):
+    outside = [guard for guard in prefix.stamps if not os.path.realpath(guard.path).startswith(inside)]
+    if not all(map(is_unchanged, outside)):
         return None
     try:
         manifest = load_manifest(Layout.manifest_of(prefix.path), prefix.manifest)
         seal_folders(prefix.path, manifest.folders, load_known_files(prefix.path).wheel_folders)
     except (ManifestDamagedError, OSError):
         return None
-    stamps = _stamp([guard.path for guard in prefix.stamps])  # before the content is read: later changes must show
+    own = [guard.path for guard in prefix.stamps if guard not in outside]
+    stamps = (*_stamp(own), *outside)  # before the content is read: later changes must show
     found = find_differences(prefix.path, add_linked(prefix.path, manifest), load_late_bytecode(prefix.path))
     if found.altered or not all(map(is_unchanged, stamps)):
         return None
