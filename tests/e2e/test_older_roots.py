@@ -51,7 +51,7 @@ def test_its_prefix_starts_a_command_and_a_new_launch_plan_is_written(older: Roo
 def test_it_answers_what_the_older_version_answered(older: Roost, command: str) -> None:
     found, before = older.json(*command.split()), expected(command.replace(" ", "-"))
     for run in before.get("runs", []):
-        run |= {"python_path": None, "word_variables": [], "options": {}}  # fields are only added
+        run |= {"python_path": None, "word_variables": [], "options": {}, "project": None}  # fields are only added
     for plan in before.get("plans", []):
         plan |= {"seconds": None, "changes": []}
     assert found == before
