@@ -93,6 +93,7 @@ class Services:
         await self.idle_work.stop()
         await self.collections.stop()
         await self.watches.stop()
+        await self.planner.lock_files.late_vouching.stop()
         await self.adoption.stop()
         await self.prebuilds.stop()
         await self.leases.interest.stop()

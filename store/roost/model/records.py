@@ -82,8 +82,7 @@ of the same definition has another lock. Locks with an editable folder are of us
 
 
 GenerationOrigin = Literal["solve", "file"]
-"""``file``: a lock file beside the definition has the lock. Such a generation is never made current, so that requests
-without the file do not get it."""
+"""``file``: a lock file has the lock. Such a generation is never current: requests without the file do not get it."""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,8 +99,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     steps_digest: str | None = None
     origin: GenerationOrigin = "solve"
     file_lock: str | None = None
-    """The lock digest that the lock file states, if it is another one: wheels that stand as their source there were
-    built here."""
+    """The lock digest that the lock file states, if it is another one: sources in it were built here."""
+    unvouched: str | None = None  # empty until somebody vouches for the lock of a file, or why it was refused
 
 
 class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +113,7 @@ class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
     steps_digest: str | None = None
     origin: GenerationOrigin = "solve"
     file_lock: str | None = None
+    unvouched: str | None = None
 
 
 class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -226,6 +226,11 @@ class BuildSession:
             vouched = await self._parts.planner.lock_files.voucher.vouch(job.resolved, job.selector, progress)
             if vouched.reason is None:  # otherwise it took as long as waiting for an answer
                 await progress.record(self._index)
+            else:  # which the generation records
+                stated = msgspec.structs.replace(job.resolved.file_lock, is_unvouched=True)
+                self._job = msgspec.structs.replace(
+                    job, resolved=msgspec.structs.replace(job.resolved, file_lock=stated)
+                )
             return vouched.lock, False, vouched.reason
         if shared := await self._locks.adopt(job.resolved, job.selector, progress):
             return shared, False, None

@@ -53,6 +53,8 @@ class FileLock(msgspec.Struct, frozen=True, kw_only=True):
     lock: Lock
     digest: str
     """That of the lock as the file has it. Where wheels have to be built first, the prefix has another one."""
+    is_unvouched: bool = False
+    """Whether channels or indexes did not answer when it was about to be built from."""
 
 
 class BaseDefinition(msgspec.Struct, frozen=True, kw_only=True):

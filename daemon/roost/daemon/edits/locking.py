@@ -14,7 +14,7 @@ import msgspec
 from roost.daemon.builds.builds import Builds
 from roost.daemon.decision.facts import Request
 from roost.daemon.decision.images import is_unmodified
-from roost.daemon.definitions.resolved import FormerLock, TargetedDefinition
+from roost.daemon.definitions.resolved import FileLock, FormerLock, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.estimates.work import solve_work
 from roost.daemon.jobs.reporter import BuildProgress
@@ -68,7 +68,7 @@ class EditLocks:
             return None
         former = await self._find_former(resolved, before)
         if resolved.file_lock is not None:
-            return EditLock(lock=resolved.file_lock.lock, former=former)
+            return EditLock(lock=await find_stored(self._index, resolved.file_lock), former=former)
         facts = await self._planner.find_lock(resolved, Request(definition=resolved.definition), selector)
         known = await self._index.locks.find(facts.generation.lock_digest) if facts.generation is not None else None
         known = known or await self._planner.shared_locks.adopt(resolved, selector, progress)
@@ -86,7 +86,7 @@ class EditLocks:
     async def record(self, resolved: TargetedDefinition, chosen: EditLock, progress: BuildProgress) -> EditLock:
         """Make the lock the first of ``resolved``, unless it has one by now, beside the file too; return that."""
         if resolved.file_lock is not None:
-            return msgspec.structs.replace(chosen, lock=resolved.file_lock.lock)
+            return msgspec.structs.replace(chosen, lock=await find_stored(self._index, resolved.file_lock))
         key = resolved.digest, resolved.generation_scope
         async with self._builds.hold_generation(key, progress):
             current = await self._index.generations.find_current(*key)
@@ -112,7 +112,7 @@ class EditLocks:
         of an older content, so that a difference from it is no effect of the change."""
         if before is not None and list_choice_rules(before.canonical) == list_choice_rules(resolved.canonical):
             if before.file_lock is not None:
-                return FormerLock(lock=before.file_lock.lock, canonical=before.canonical)
+                return FormerLock(lock=await find_stored(self._index, before.file_lock), canonical=before.canonical)
             if (known := await self.find(before)) is not None:
                 return FormerLock(lock=known.lock, canonical=before.canonical)
         preferred = await find_former_lock(self._index, resolved)
@@ -135,6 +135,17 @@ class EditLocks:
         lock = await solve_lock(self._engines, job, progress)
         await progress.record(self._index)
         return lock
+
+
+async def find_stored(index: Index, file_lock: FileLock) -> Lock:
+    """Return the lock of a lock file as it is stored here, if it is: what its digest leaves out (URLs, sizes, markers)
+    is the file's own word, and installing it may have shown since what its packages require of a Python."""
+    known, stated = await index.locks.find(file_lock.digest), file_lock.lock
+    if known is None:
+        return stated
+    if known.markers_known or not stated.markers_known:
+        return known
+    return msgspec.structs.replace(known, markers=stated.markers, markers_known=True)
 
 
 def selector_of_text(request: EditRequest, path: str, data: bytes, *, has_list: bool = True) -> EnvironmentSelector:

@@ -200,6 +200,7 @@ def new_generation(resolved: TargetedDefinition, request: Request) -> NewGenerat
         as_of=as_of,
         origin="file" if resolved.file_lock is not None else "solve",
         file_lock=resolved.file_lock.digest if resolved.file_lock is not None else None,
+        unvouched="" if resolved.file_lock is not None and resolved.file_lock.is_unvouched else None,
     )
 
 

@@ -23,13 +23,21 @@ from roost.daemon.lock_files.choice import (
     format_command,
     show_path,
 )
+from roost.daemon.lock_files.late_vouching import LateVouching
 from roost.daemon.lock_files.reading import LockFileMissingError, LockFileReader
-from roost.daemon.lock_files.vouching import UNFIT, LockFileVoucher
+from roost.daemon.lock_files.vouching import (
+    UNFIT,
+    UNTRUSTED_HINT,
+    UNVOUCHED,
+    LockFileUntrustedError,
+    LockFileVoucher,
+)
 from roost.daemon.oci.target_platforms import local_platform
 from roost.model.canonical.form import list_choice_rules
 from roost.model.errors import CodedError, InvalidRequestError, Location
 from roost.model.lock_files.lock_file import normalise_choices
 from roost.model.locks.lock import digest_lock
+from roost.model.records import Generation
 from roost.store.index.index import Index
 from roost.wire.plans import EnvironmentSelector, Reason
 from roost.wire.protocol import WarningView
@@ -48,6 +56,7 @@ class LockFiles:
     def __init__(self, index: Index, engines: Engines) -> None:
         self._index = index
         self.voucher = LockFileVoucher(index, engines)
+        self.late_vouching = LateVouching(index, self.voucher)
         self.reader = LockFileReader()
 
     async def apply(
@@ -72,9 +81,11 @@ class LockFiles:
         choice = choose_lock(file, asked)
         if choice.lock is not None:
             lock = FileLock(path=place.path, shown=asked.path, lock=choice.lock, digest=digest_lock(choice.lock))
-            misfit = await self._verify(resolved, selector, lock)
+            scope = resolved.generation_scope
+            known = await self._index.generations.find_of_lock(resolved.digest, scope, lock.digest)
+            misfit = await self.voucher.verify(resolved, selector, lock) if known is None else None
             if misfit is None:
-                return msgspec.structs.replace(resolved, file_lock=lock)
+                return self._use(msgspec.structs.replace(resolved, file_lock=lock), selector, lock, known)
             former = FormerLock(lock=choice.lock, canonical=file.canonical, is_compared=False)
             choice = LockChoice(reason=misfit, why=misfit.message, former=former)
         assert choice.reason is not None
@@ -82,14 +93,21 @@ class LockFiles:
             raise _locked_error(choice.reason.code, choice.why, asked, place.path)
         return _with_preferences(resolved, choice)
 
-    async def _verify(
-        self, resolved: TargetedDefinition, selector: EnvironmentSelector, lock: FileLock
-    ) -> Reason | None:
-        """Check a lock that this machine has not used yet. Return why no Python of this machine fits it."""
-        scope = resolved.generation_scope
-        if await self._index.generations.find_of_lock(resolved.digest, scope, lock.digest) is not None:
-            return None
-        return await self.voucher.verify(resolved, selector, lock)
+    def _use(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, lock: FileLock, known: Generation | None
+    ) -> TargetedDefinition:
+        """Return ``resolved``, which has the lock, with what is to be said of it. Nobody is asked who would have to be
+        waited for. Raises LockFileUntrustedError if the lock was refused since it was first used."""
+        if known is None or known.unvouched is None:
+            return resolved
+        self.late_vouching.request(resolved, selector, known)
+        if known.unvouched:
+            raise LockFileUntrustedError(known.unvouched, hint=UNTRUSTED_HINT, location=Location(path=lock.path))
+        text = (
+            f"Channels or indexes did not vouch yet for the lock of {lock.shown}, which is used all the same: they are "
+            "asked again"
+        )
+        return _with_warning(resolved, Reason(code=UNVOUCHED, message=text))
 
 
 def describe_asked(resolved: TargetedDefinition, selector: EnvironmentSelector, path: str) -> LockAsked:

@@ -37,7 +37,9 @@ from roost.wire.plans import EnvironmentSelector, Reason
 
 UNVOUCHED = "lock-unvouched"
 UNFIT = "lock-unfit"
-_HINT = "Nothing of it is used. Put the file back (`git checkout`), or write it again: `roost lock --write --rebuild`."
+UNTRUSTED_HINT = (
+    "Nothing of it is used. Put the file back (`git checkout`), or write it again: `roost lock --write --rebuild`."
+)
 
 
 class LockFileUntrustedError(LockFileInvalidError):
@@ -153,6 +155,6 @@ async def _naming(file_lock: FileLock) -> AsyncIterator[None]:
         line = await asyncio.to_thread(find_line, file_lock, error.message)
         raise LockFileUntrustedError(
             f"The lock for {file_lock.lock.platform} in the lock file {what}",
-            hint=_HINT,
+            hint=UNTRUSTED_HINT,
             location=Location(path=file_lock.path, line=line),
         ) from error

@@ -23,7 +23,7 @@ from roost.daemon.decision.facts import Request
 from roost.daemon.decision.images import is_unmodified
 from roost.daemon.definitions.choices import get_choices
 from roost.daemon.definitions.resolved import LockFilePlace, ResolvedDefinition, TargetedDefinition, target_definition
-from roost.daemon.edits.locking import EditLock, EditLocks
+from roost.daemon.edits.locking import EditLock, EditLocks, find_stored
 from roost.daemon.edits.replacement import (
     FilePresentError,
     OriginalFile,
@@ -134,9 +134,7 @@ class LockFileWriter:
             asked = Request(definition=targeted.definition, target=request.target)
             targeted = await self._planner.lock_files.apply(targeted, selector, asked)
             if targeted.file_lock is not None:
-                # Installing it may have shown since what its packages require of a Python.
-                known = await self._index.locks.find(targeted.file_lock.digest)
-                return known if known is not None and known.markers_known else targeted.file_lock.lock
+                return await find_stored(self._index, targeted.file_lock)
         chosen = await self._locks.choose(targeted, None, selector, progress)
         assert chosen is not None  # something is installed: see `require_place`
         if is_own and selector.lock is None and selector.generation is None:

@@ -62,4 +62,5 @@ async def _find_generation(index: Index, lock_digest: str) -> NewGeneration | No
         steps_digest=found[-1].steps_digest,
         origin=found[-1].origin,
         file_lock=found[-1].file_lock,
+        unvouched=found[-1].unvouched,
     )

@@ -141,6 +141,9 @@ CREATE INDEX project_layers_base ON project_layers (base, folder, files);
 -- states, if wheels that stand as their source there were built here.
 ALTER TABLE generations ADD COLUMN origin TEXT NOT NULL DEFAULT 'solve';
 ALTER TABLE generations ADD COLUMN file_lock TEXT;
+-- `unvouched`: null, unless channels or indexes did not answer when the lock of a lock file was first used: then empty
+-- until they do, or why they refused it.
+ALTER TABLE generations ADD COLUMN unvouched TEXT;
 -- Whether some of a ready prefix's byte-code is still to be compiled: see daemon/prefixes/late_bytecode.py.
 ALTER TABLE artifacts ADD COLUMN bytecode_due INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX artifacts_bytecode_due ON artifacts (created, id) WHERE bytecode_due = 1;

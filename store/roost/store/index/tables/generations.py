@@ -19,7 +19,7 @@ from roost.store.index.tables.locks import put_lock
 
 _GENERATION_COLUMNS = (
     "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest, origin, "
-    "file_lock"
+    "file_lock, unvouched"
 )
 _OF_G = ", ".join(f"g.{column}" for column in _GENERATION_COLUMNS.split(", "))
 _SELECT_GENERATION = f"SELECT {_GENERATION_COLUMNS} FROM generations"
@@ -54,11 +54,12 @@ def add_generation(
         steps_digest=new.steps_digest,
         origin=new.origin,
         file_lock=new.file_lock,
+        unvouched=new.unvouched,
     )
     if current:
         _clear_current(connection, new.definition_digest, new.platform)
     connection.execute(
-        f"INSERT INTO generations ({_GENERATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO generations ({_GENERATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             generation.definition_digest,
             generation.platform,
@@ -71,6 +72,7 @@ def add_generation(
             generation.steps_digest,
             generation.origin,
             generation.file_lock,
+            generation.unvouched,
         ),
     )
     return generation
@@ -90,6 +92,14 @@ def complete_base(
         f"{_SELECT_GENERATION} WHERE definition_digest = ? AND platform = ? AND number = ?", key
     ).fetchone()
     return _decode_generation(row) if row else generation
+
+
+def record_vouching(connection: sqlite3.Connection, generation: Generation, refused: str | None) -> None:
+    """Record what channels and indexes say of an unvouched generation by now: why they refuse it, or ``None``."""
+    connection.execute(
+        "UPDATE generations SET unvouched = ? WHERE definition_digest = ? AND platform = ? AND number = ?",
+        (refused, generation.definition_digest, generation.platform, generation.number),
+    )
 
 
 def _clear_current(connection: sqlite3.Connection, definition_digest: str, platform: str) -> None:
@@ -256,5 +266,6 @@ class GenerationTable(Queries):
     list_by_definition = Read(list_generations)
     list_by_lock = Read(list_generations_of_lock)
     add = Write(add_generation)
+    record_vouching = Write(record_vouching)
     promote = Write(promote)
     roll_back = Write(roll_back)
