@@ -440,6 +440,8 @@ def test_without_an_index_only_what_is_surely_its_own_is_used_and_that_is_said(
         said = other.run("exec", *LEFT)
         assert (said.stdout.strip(), said.stderr.count("did not vouch yet")) == ("1.0", 1), "until somebody vouches"
     assert codes(other.json("plan", "--locked"))[-1] == "lock-unvouched"
+    checked = other.json("lock", "--check")
+    assert (checked["fits"], [each["code"] for each in checked["warnings"]]) == (True, ["lock-unvouched"])
 
 
 def test_conda_packages_are_locked_for_platforms_and_checked_with_their_channel(

@@ -101,13 +101,25 @@ class LockFiles:
         if known is None or known.unvouched is None:
             return resolved
         self.late_vouching.request(resolved, selector, known)
-        if known.unvouched:
-            raise LockFileUntrustedError(known.unvouched, hint=UNTRUSTED_HINT, location=Location(path=lock.path))
-        text = (
-            f"Channels or indexes did not vouch yet for the lock of {lock.shown}, which is used all the same: they are "
-            "asked again"
-        )
-        return _with_warning(resolved, Reason(code=UNVOUCHED, message=text))
+        return _with_warning(resolved, _describe_unvouched(lock, known.unvouched))
+
+    async def find_unvouched(self, resolved: TargetedDefinition, lock: FileLock) -> Reason | None:
+        """Return what is to be said of a lock that was used here and that nobody vouched for yet; ``None`` for others.
+        Nobody is asked. Raises LockFileUntrustedError if it was refused since."""
+        known = await self._index.generations.find_of_lock(resolved.digest, resolved.generation_scope, lock.digest)
+        if known is None or known.unvouched is None:
+            return None
+        return _describe_unvouched(lock, known.unvouched)
+
+
+def _describe_unvouched(lock: FileLock, refused: str) -> Reason:
+    if refused:
+        raise LockFileUntrustedError(refused, hint=UNTRUSTED_HINT, location=Location(path=lock.path))
+    text = (
+        f"Channels or indexes did not vouch yet for the lock of {lock.shown}, which is used all the same: they are "
+        "asked again"
+    )
+    return Reason(code=UNVOUCHED, message=text)
 
 
 def describe_asked(resolved: TargetedDefinition, selector: EnvironmentSelector, path: str) -> LockAsked:

@@ -20,6 +20,7 @@ from roost.model.locks.lock import digest_lock
 from roost.model.records import HOST_SCOPE
 from roost.wire.edits import LockFileCheck, LockFileCheckRequest, LockFileRequest
 from roost.wire.plans import Difference, EnvironmentSelector, Reason
+from roost.wire.protocol import WarningView
 
 
 async def check_lock_file(
@@ -37,6 +38,16 @@ async def check_lock_file(
     targets = list_targets(resolved, wanted, None)
     found = [choose_lock(file, describe_asked(each, request.what, place.path)) for each in targets]
     reasons = [choice.reason for choice in found if choice.reason is not None]
+    warnings, own = list(resolved.warnings), found[0].lock
+    if own is not None:
+        used = FileLock(path=place.path, shown=place.path, lock=own, digest=digest_lock(own))
+        try:
+            unvouched = await planner.lock_files.find_unvouched(targets[0], used)
+        except InvalidDefinitionError as error:
+            reasons.append(Reason(code=error.code, message=error.message))
+        else:
+            if unvouched is not None:
+                warnings.append(WarningView(code=unvouched.code, message=unvouched.message))
     if file.definition_digest == resolved.digest:
         reasons += await _verify(planner, file, place.path, targets[0], request.what)
     return LockFileCheck(
@@ -49,7 +60,7 @@ async def check_lock_file(
             msgspec.to_builtins(find_differences(file.canonical, resolved.canonical)), list[Difference]
         ),
         scopes=sorted(file.locks),
-        warnings=resolved.warnings,
+        warnings=warnings,
     )
 
 
