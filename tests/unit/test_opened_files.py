@@ -33,7 +33,6 @@ OWN_FILES = {
     "roost.daemon.engines.uv.venvs.template": "venvs that are being made",
     "roost.daemon.prefixes.bytecode": "prefixes and the store of byte-code",
     "roost.daemon.prefixes.bytecode_digests": "the store of byte-code",
-    "roost.daemon.prefixes.compilation": "prefixes and the store of byte-code",
     "roost.daemon.prefixes.wheel_code": "prefixes",
     "roost.daemon.runs.processes": "outputs of runs",
     "roost.daemon.server.doctor": "a file that it wrote",
