@@ -58,3 +58,20 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     result: BuildResult | None = None
     error: ErrorBody | None = None
     warnings: list[WarningView] = []
+
+
+class WorkMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One line of the stream of other work: an edit, a lock file, a bundle. Each kind adds its ``result``; the last
+    line is ``result`` or ``error``."""
+
+    event: Literal["step", "progress", "log", "heartbeat", "result", "error"]
+    step: str | None = None
+    state: Literal["started", "finished"] | None = None
+    done: int | None = None
+    total: int | None = None
+    line: str | None = None
+    note: bool = False
+    """Whether ``line`` of a ``log`` was written for the user."""
+    source: SourceView | None = None
+    """With a ``log``: which file the work is for from here on."""
+    error: ErrorBody | None = None

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from roost.wire.plans import EnvironmentSelector, SourceView
-from roost.wire.protocol import ErrorBody, WarningView
+from roost.wire.builds import WorkMessage
+from roost.wire.plans import EnvironmentSelector
+from roost.wire.protocol import WarningView
 
 BundleDigest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
 
@@ -69,18 +70,7 @@ class BundleResult(msgspec.Struct, kw_only=True):
     warnings: list[WarningView] = []
 
 
-class BundleMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
+class BundleMessage(WorkMessage, kw_only=True, omit_defaults=True):
     """One line of the stream of an export or an import. The last line is ``result`` or ``error``."""
 
-    event: Literal["step", "progress", "log", "heartbeat", "result", "error"]
-    step: str | None = None
-    state: Literal["started", "finished"] | None = None
-    done: int | None = None
-    total: int | None = None
-    line: str | None = None
-    note: bool = False
-    """Whether ``line`` of a ``log`` was written for the user."""
-    source: SourceView | None = None
-    """With a ``log``: which file the next environment was read from."""
     result: BundleResult | None = None
-    error: ErrorBody | None = None

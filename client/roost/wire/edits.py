@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from roost.wire.plans import Difference, EnvironmentSelector, PackageMoveView, Reason, SourceView
-from roost.wire.protocol import ErrorBody, WarningView
+from roost.wire.builds import WorkMessage
+from roost.wire.plans import Difference, EnvironmentSelector, PackageMoveView, Reason
+from roost.wire.protocol import WarningView
 
 PackageTexts = Annotated[list[Annotated[str, msgspec.Meta(max_length=10_000)]], msgspec.Meta(max_length=1000)]
 Platforms = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=100)]], msgspec.Meta(max_length=50)]
@@ -69,21 +70,10 @@ class EditResult(msgspec.Struct, kw_only=True):
     warnings: list[WarningView] = []
 
 
-class EditMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
+class EditMessage(WorkMessage, kw_only=True, omit_defaults=True):
     """One line of the stream of an edit. The last line is ``result`` or ``error``."""
 
-    event: Literal["step", "progress", "log", "heartbeat", "result", "error"]
-    step: str | None = None
-    state: Literal["started", "finished"] | None = None
-    done: int | None = None
-    total: int | None = None
-    line: str | None = None
-    note: bool = False
-    """Whether ``line`` of a ``log`` was written for the user."""
-    source: SourceView | None = None
-    """With a ``log``: which file is edited."""
     result: EditResult | None = None
-    error: ErrorBody | None = None
 
 
 class BeginRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -155,20 +145,10 @@ class LockFileResult(msgspec.Struct, kw_only=True):
     warnings: list[WarningView] = []
 
 
-class LockFileMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
+class LockFileMessage(WorkMessage, kw_only=True, omit_defaults=True):
     """One line of the stream of writing. The last line is ``result`` or ``error``."""
 
-    event: Literal["step", "progress", "log", "heartbeat", "result", "error"]
-    step: str | None = None
-    state: Literal["started", "finished"] | None = None
-    done: int | None = None
-    total: int | None = None
-    line: str | None = None
-    note: bool = False
-    """Whether ``line`` of a ``log`` was written for the user."""
-    source: SourceView | None = None
     result: LockFileResult | None = None
-    error: ErrorBody | None = None
 
 
 class LockFileCheck(msgspec.Struct, kw_only=True):

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 from roost.daemon.jobs.views import as_coded_error, error_body
-from roost.daemon.jobs.work_stream import stream_work
+from roost.daemon.jobs.work_stream import convert_progress, stream_work
 from roost.wire.builds import Message
 from roost.wire.bundles import BundleMessage, BundleResult
 from roost.wire.protocol import ErrorBody
@@ -43,16 +43,7 @@ def stream_bundle(
 
 
 def _convert(message: Message) -> BundleMessage:
-    return BundleMessage(
-        event=message.event,  # type: ignore[arg-type]  # those of progress
-        step=message.step,
-        state=message.state,
-        done=message.done,
-        total=message.total,
-        line=message.line,
-        note=message.note,
-        source=message.source,
-    )
+    return convert_progress(message, BundleMessage)
 
 
 async def run_stoppable(function: Callable[[threading.Event], T]) -> T:

@@ -31,7 +31,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.daemon.jobs.work_limit import WorkLimit
-from roost.daemon.jobs.work_stream import stream_work
+from roost.daemon.jobs.work_stream import convert_progress, stream_work
 from roost.daemon.lock_files.choice import STALE
 from roost.daemon.locks.former import note_use
 from roost.daemon.locks.solve import describe_unanswered
@@ -292,16 +292,7 @@ def _versions(edited: EditedSource, chosen: EditLock) -> dict[str, str]:
 
 
 def _convert(message: Message) -> EditMessage:
-    return EditMessage(
-        event=message.event,  # type: ignore[arg-type]  # those of progress
-        step=message.step,
-        state=message.state,
-        done=message.done,
-        total=message.total,
-        line=message.line,
-        note=message.note,
-        source=message.source,
-    )
+    return convert_progress(message, EditMessage)
 
 
 def _describe(error: Exception) -> ErrorBody:

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
-from roost.wire.builds import Message
+from roost.wire.builds import Message, WorkMessage
 
 M = TypeVar("M")
+W = TypeVar("W", bound=WorkMessage)
 _EVENTS = ("step", "progress", "log")
 _QUEUED = 1000
 """Messages of progress that wait for a slow reader; further ones are dropped."""
@@ -47,3 +48,17 @@ async def stream_work(
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def convert_progress(message: Message, kind: type[W]) -> W:
+    """Return what a message of progress says as one of another stream."""
+    return kind(
+        event=message.event,  # type: ignore[arg-type]  # those of progress
+        step=message.step,
+        state=message.state,
+        done=message.done,
+        total=message.total,
+        line=message.line,
+        note=message.note,
+        source=message.source,
+    )

@@ -37,7 +37,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.daemon.jobs.work_limit import WorkLimit
-from roost.daemon.jobs.work_stream import stream_work
+from roost.daemon.jobs.work_stream import convert_progress, stream_work
 from roost.daemon.lock_files.choice import show_path, tell_other_choices
 from roost.daemon.lock_files.reading import read_lock_file
 from roost.daemon.lock_writing.merging import MergedFile, merge_locks
@@ -220,16 +220,7 @@ def _replace(path: str, original: OriginalFile | None, merged: MergedFile, umask
 
 
 def _convert(message: Message) -> LockFileMessage:
-    return LockFileMessage(
-        event=message.event,  # type: ignore[arg-type]  # those of progress
-        step=message.step,
-        state=message.state,
-        done=message.done,
-        total=message.total,
-        line=message.line,
-        note=message.note,
-        source=message.source,
-    )
+    return convert_progress(message, LockFileMessage)
 
 
 def _describe(error: Exception) -> ErrorBody:
