@@ -225,6 +225,27 @@ def test_the_callers_pwd_and_oldpwd_reach_the_command(roots, old):
     assert done.stdout.split() == [str(link), str(old)]
 
 
+def test_a_plan_starts_a_command_as_if_called_in_another_folder(roots):
+    (roots.base / "link").symlink_to("work")
+    command = ["sh", "-c", "pwd; echo $PWD $OLDPWD"]
+    roots.leave(command)
+    places = {"PWD": str(roots.base), "OLDPWD": "/usr", "CDPATH": f"{roots.root}:/"}
+    for name in ("work", "./work", f"../{roots.base.name}/work", str(roots.work), "link", "work/../work"):
+        for words in (["-C", name, "exec"], ["exec", "-C", name]):
+            done = roots.launch(*words, "--", *command, cwd=roots.base, **places)
+            assert (done.stdout.split(), done.stderr) == ([str(roots.work)] * 2 + ["/usr"], "")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "", "-", "file", "empty"])
+def test_a_folder_without_a_plan_is_left_to_the_client_where_it_was_called(roots, name):
+    """The client is found although the launcher's own path is relative to the former folder."""
+    (roots.base / "file").write_text("")
+    (roots.base / "empty").mkdir()
+    call = ["bin/roost", "exec", "-C", name, "--", "python", "x.py"]
+    done = subprocess.run(call, cwd=roots.base, env={**roots.environ, "MARK": "m"}, capture_output=True, text=True)
+    assert done.stdout == f"asked <exec> <-C> <{name}> <--> <python> <x.py>\nm\n"
+
+
 def test_a_replaced_interpreter_is_noticed(root):
     root.leave(list(PRINT))
     target = root.python.resolve()

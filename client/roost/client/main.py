@@ -18,6 +18,10 @@ def main() -> None:
     arguments = sys.argv[1:]
     _open_standard_streams()
     _restore_environment()
+    if "-C" in arguments[:2]:
+        from roost.client.launch.folders import enter_leading_folders
+
+        arguments = enter_leading_folders(arguments)
     begun = None
     try:
         if arguments[:1] == ["exec"]:

@@ -9,20 +9,23 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from roost.client.cli.context import Context
-from roost.client.cli.parser import LAUNCH_COMMANDS, parse
-from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, home_error
+from roost.client.cli.parser import LAUNCH_COMMANDS, find_command_word, parse
+from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, home_error, usage_error
 from roost.client.launch.begun import BegunBuild
+from roost.client.launch.folders import enter_folder
 from roost.client.paths import NoHomeError
 from roost.client.terminal.console import lost_output_status
+from roost.wire.visible import make_visible
 
 INTERRUPTED_STATUS = 130
 
 
 def run(arguments: Sequence[str], begun: BegunBuild | None = None) -> int:
     """Run one command line and return its exit status. ``begun``: the build that its hot path has requested."""
-    launching = bool(arguments) and arguments[0] in LAUNCH_COMMANDS
+    launching = find_command_word(arguments) in LAUNCH_COMMANDS
     try:
         options = parse(arguments)
+        _enter_folders(options)
     except SystemExit as error:  # --help and --version
         return int(error.code or 0)
     except ClientError as error:
@@ -30,6 +33,18 @@ def run(arguments: Sequence[str], begun: BegunBuild | None = None) -> int:
         Context(Namespace(json="--json" in arguments)).report_error(error)
         return error.exit_status
     return _run_command(Context(options, begun), launching=launching)
+
+
+def _enter_folders(options: Namespace) -> None:
+    """Enter the folders of ``-C``, each within the one before. Raises: ClientError for one that can't be entered."""
+    for path in options.folders:
+        try:
+            enter_folder(path)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "the name has a NUL character"
+            raise usage_error(
+                f"-C {make_visible(path)}: {reason}", "Name a folder that exists and that you may enter."
+            ) from error
 
 
 def _run_command(context: Context, *, launching: bool) -> int:

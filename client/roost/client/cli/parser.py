@@ -87,8 +87,16 @@ def add_command(
     parser = _add_parser(subparsers, name, text, example)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="print results and errors only")
+    add_folder_option(parser)
     parser.set_defaults(handler=handler)
     return parser
+
+
+def add_folder_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``-C``, which may stand before the command too (``parse``)."""
+    parser.add_argument(
+        "-C", dest="folders", action="append", default=[], metavar="DIR", help="as if called in this folder"
+    )
 
 
 def add_family(subparsers: Subparsers, name: str, text: str, example: str) -> Subparsers:
@@ -120,6 +128,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_VersionAction, nargs=0, help="print the version")
+    add_folder_option(parser)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     needed = [module for module, commands in MODULES.items() if command in commands]
     for module in needed or MODULES:
@@ -140,6 +149,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
     Raises: SystemExit after ``--help`` and ``--version`` or without arguments; ClientError for wrong usage.
     """
+    folders, arguments = split_folders(arguments)
     parser = build_parser(arguments[0] if arguments else None)
     if not arguments:
         parser.print_help(sys.stderr)
@@ -149,7 +159,22 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if unknown:
         _refuse_unknown(_find_command(parser, own), unknown)
     options.command = command
+    options.folders = [*folders, *options.folders]
     return options
+
+
+def split_folders(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split off what ``-C DIR`` before the command names: another parser would replace it."""
+    folders, position = [], 0
+    while arguments[position : position + 1] == ["-C"] and len(arguments) > position + 1:
+        folders.append(arguments[position + 1])
+        position += 2
+    return folders, list(arguments[position:])
+
+
+def find_command_word(arguments: Sequence[str]) -> str | None:
+    """Return the command that ``arguments`` name, known or not; ``None`` if there is none."""
+    return next(iter(split_folders(arguments)[1]), None)
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:

@@ -12,5 +12,5 @@ name.
 
 May import ``roost.client.transport``, ``terminal``, ``paths`` and ``errors``.
 
-Doors: activate, attach, attach_failure, begun, hot, hot_run, shells, supervise.
+Doors: activate, attach, attach_failure, begun, folders, hot, hot_run, shells, supervise.
 """

@@ -16,6 +16,7 @@ from roost.client.cli.execution import locks
 from roost.client.cli.parser import FOREIGN_COMMANDS, MODULES, build_parser, commands_of, parse, split_command
 from roost.client.cli.selector import build_selector
 from roost.client.errors import ClientError
+from roost.client.launch.folders import enter_leading_folders
 from roost.wire.plans import EnvironmentSelector
 
 
@@ -201,3 +202,28 @@ def test_an_unknown_command_is_answered_in_two_lines(
 def test_other_tools_words_are_no_commands_of_roost() -> None:
     commands = {command for names in MODULES.values() for command in names}
     assert not commands & {words.split()[1] for words in FOREIGN_COMMANDS}
+
+
+@pytest.mark.parametrize("words", ["-C a -C b plan -C c", "-C a plan -C b -C c", "plan -Ca -C b -C c"])
+def test_folders_before_and_after_the_command_are_entered_in_this_order(words):
+    assert parse(words.split()).folders == ["a", "b", "c"]
+
+
+def test_a_folder_of_the_commands_own_is_left_to_it():
+    options = parse(["-C", "a", "run", "-C", "b", "make", "-C", "c"])
+    assert (options.folders, options.command) == (["a", "b"], ["make", "-C", "c"])
+
+
+@pytest.mark.parametrize(("words", "status"), [(["plan", "-C", "no"], 2), (["-C", "no", "exec", "true"], 125)])
+def test_a_folder_that_cannot_be_entered_is_named(words, status, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main.run(words) == status
+    assert "-C no: No such file or directory" in capsys.readouterr().err
+
+
+def test_leading_folders_are_entered_before_a_hot_path(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PWD", str(tmp_path))
+    assert enter_leading_folders(["-C", "a", "run", "-C", "b", "-C", "no", "x"]) == ["run", "-C", "no", "x"]
+    assert os.getcwd() == os.environ["PWD"] == str(tmp_path / "a" / "b")
