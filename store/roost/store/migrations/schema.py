@@ -13,7 +13,7 @@ import sqlite3
 
 from roost.store.migrations.released import FIFTH, FIRST, FOURTH, SECOND, SIXTH, THIRD
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 INCREMENTAL = 2
 """``auto_vacuum`` of an index whose free pages go back to the disk some at a time (sqlite.org/pragma.html). Indexes of
 older versions have none until they are written anew."""
@@ -148,6 +148,44 @@ ALTER TABLE generations ADD COLUMN unvouched TEXT;
 ALTER TABLE artifacts ADD COLUMN bytecode_due INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX artifacts_bytecode_due ON artifacts (created, id) WHERE bytecode_due = 1;
 """
+_TENTH = """
+-- What the history of runs is searched by, narrow rows beside the records: see records.py. `command` are its words with
+-- a space between them, `tags` each with a line feed before it and one after the last.
+CREATE TABLE run_facts (
+    number INTEGER PRIMARY KEY,
+    state TEXT NOT NULL,
+    created TEXT NOT NULL,
+    target TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    version INTEGER,
+    experiment TEXT NOT NULL,
+    cwd TEXT NOT NULL,
+    command TEXT NOT NULL,
+    tags TEXT NOT NULL
+);
+INSERT INTO run_facts
+    SELECT number, state, created, coalesce(json_extract(r, '$.target'), ''),
+        coalesce(json_extract(r, '$.environment_name'), ''), json_extract(r, '$.environment_version'),
+        coalesce(json_extract(r, '$.experiment'), ''), coalesce(json_extract(r, '$.cwd'), ''),
+        coalesce((SELECT substr(group_concat(value, ' '), 1, 4096) FROM json_each(r, '$.command')), ''), ''
+    FROM (SELECT number, state, created,
+        CASE WHEN json_valid(CAST(record AS TEXT)) THEN CAST(record AS TEXT) ELSE '{}' END AS r FROM runs);
+CREATE TRIGGER run_facts_added AFTER INSERT ON runs BEGIN
+    INSERT INTO run_facts
+        SELECT NEW.number, NEW.state, NEW.created, coalesce(json_extract(r, '$.target'), ''),
+            coalesce(json_extract(r, '$.environment_name'), ''), json_extract(r, '$.environment_version'),
+            coalesce(json_extract(r, '$.experiment'), ''), coalesce(json_extract(r, '$.cwd'), ''),
+            coalesce((SELECT substr(group_concat(value, ' '), 1, 4096) FROM json_each(r, '$.command')), ''),
+            coalesce((SELECT char(10) || group_concat(value, char(10)) || char(10) FROM json_each(r, '$.tags')), '')
+        FROM (SELECT CAST(NEW.record AS TEXT) AS r);
+END;
+CREATE TRIGGER run_state_changed AFTER UPDATE OF state ON runs WHEN NEW.state IS NOT OLD.state BEGIN
+    UPDATE run_facts SET state = NEW.state WHERE number = NEW.number;
+END;
+CREATE TRIGGER run_facts_dropped AFTER DELETE ON runs BEGIN
+    DELETE FROM run_facts WHERE number = OLD.number;
+END;
+"""
 
 MIGRATIONS: dict[int, str] = {
     1: FIRST,
@@ -159,6 +197,7 @@ MIGRATIONS: dict[int, str] = {
     7: _SEVENTH,
     8: _EIGHTH,
     9: _NINTH,
+    10: _TENTH,
 }
 
 

@@ -53,6 +53,7 @@ _DERIVED = frozenset(
         "lock_uses",
         "lock_bodies",
         "project_layers",
+        "run_facts",
         "disk_usage",
         "idle_work",
         "artifacts",
