@@ -48,14 +48,19 @@ def _is_own_folder(prefix: str, path: str) -> bool:
     return all(stat.S_ISDIR(os.lstat(name).st_mode) for name in names)
 
 
-def create_bytecode_folders(prefix: str, files: Iterable[str]) -> None:
+def create_bytecode_folders(prefix: str, files: Iterable[str]) -> list[str]:
     """Create ``__pycache__`` beside every Python source among ``files`` (relative paths) that lacks it. Blocks.
+    Returns the paths of those that were created.
 
     Python would create it at the first import, and so change the folder.
     """
+    created = []
     for folder in {os.path.dirname(path) for path in files if path.endswith(".py")}:
+        path = os.path.join(prefix, folder, "__pycache__")
         with suppress(FileExistsError):
-            os.mkdir(os.path.join(prefix, folder, "__pycache__"), 0o755)
+            os.mkdir(path, 0o755)
+            created.append(path)
+    return created
 
 
 def seal_folders(prefix: str, folders: Iterable[str], wheel_folders: Iterable[str] = ()) -> list[str]:

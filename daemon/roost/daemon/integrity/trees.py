@@ -23,6 +23,7 @@ from roost.daemon.integrity.manifest import (
     decode_manifest,
     is_bytecode,
 )
+from roost.store.disk.file_ops import TreeCount
 
 _FILES_PER_JOB = 64
 _SPECIAL = -1
@@ -43,13 +44,17 @@ def _scan(prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     pending.append(path)
 
 
-def collect_manifest(prefix: str, digests: Mapping[str, str], changed_after: int) -> PrefixManifest:
+def collect_manifest(
+    prefix: str, digests: Mapping[str, str], changed_after: int, count: TreeCount | None = None
+) -> PrefixManifest:
     """Return the manifest of a complete prefix.
 
     ``digests`` are the sha256s (hex) that are known, by relative path. One is trusted if the file is a hard link into a
     cache, whose files were checked, and has not been written since ``changed_after`` (ns); all other files are read:
-    those that name the prefix, and those that scripts of packages wrote.
+    those that name the prefix, and those that scripts of packages wrote. Everything is added to ``count``.
     """
+    count = count or TreeCount()
+    count.add(prefix)
     files: dict[str, tuple[int, str]] = {}
     links: dict[str, str] = {}
     folders: list[str] = []
@@ -57,11 +62,16 @@ def collect_manifest(prefix: str, digests: Mapping[str, str], changed_after: int
     for path, entry in _scan(prefix):
         if entry.is_symlink():
             links[path] = os.readlink(entry.path)
+            count.add(entry.path)
         elif entry.is_dir(follow_symlinks=False):
+            count.add(entry.path)
             if entry.name != CACHE_FOLDER:
                 folders.append(path)
-        elif entry.is_file(follow_symlinks=False):
+        elif not entry.is_file(follow_symlinks=False):
+            count.add(entry.path)
+        else:
             status, digest = entry.stat(follow_symlinks=False), digests.get(path)
+            count.add(entry.path, status)
             if not digest or status.st_nlink == 1 or status.st_mtime_ns >= changed_after:
                 unread.append((path, status.st_size))
             else:

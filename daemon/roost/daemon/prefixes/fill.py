@@ -86,6 +86,7 @@ async def fill_prefix(
         activation=changes,
         stamps=(*seal.stamps, *guards),
         manifest=seal.manifest,
+        count=seal.count,
         bytecode_due=is_due or bool(seal.dropped),
     )
     if interpreter is not None:

@@ -19,6 +19,7 @@ from roost.daemon.integrity.trees import collect_manifest, find_differences, loa
 from roost.daemon.prefixes.bytecode_digests import load_late_bytecode
 from roost.daemon.prefixes.linked_bytecode import add_linked
 from roost.model.records import Artifact, FileStamp
+from roost.store.disk.file_ops import TreeCount
 from roost.store.disk.layout import Layout
 
 
@@ -29,6 +30,8 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
     manifest: bytes
     dropped: int = 0
     """How many byte-code files were deleted, since the stored ones had been altered: they are to be compiled again."""
+    count: TreeCount | None = None
+    """All names of the prefix; ``None`` if some were deleted after they had been counted."""
 
 
 def seal_prefix(prefix: str, guarded: Sequence[str], bytecode: Mapping[str, str], changed_after: int) -> Seal:
@@ -38,12 +41,19 @@ def seal_prefix(prefix: str, guarded: Sequence[str], bytecode: Mapping[str, str]
     linked from the store, ``changed_after`` is the time (ns) at which filling the prefix began.
     """
     known = load_known_files(prefix)
-    manifest = collect_manifest(prefix, {**bytecode, **known.digests}, changed_after)
-    create_bytecode_folders(prefix, manifest.files)
+    count = TreeCount()
+    manifest = collect_manifest(prefix, {**bytecode, **known.digests}, changed_after, count)
+    for folder in create_bytecode_folders(prefix, manifest.files):
+        count.add(folder)
     linked = {path: digest for path, digest in bytecode.items() if path not in known.digests}
     manifest, dropped = _drop_altered(prefix, manifest, linked)
     paths = dict.fromkeys([*guarded, *seal_folders(prefix, manifest.folders, known.wheel_folders)])
-    return Seal(stamps=_stamp(list(paths)), manifest=encode_manifest(manifest), dropped=dropped)
+    return Seal(
+        stamps=_stamp(list(paths)),
+        manifest=encode_manifest(manifest),
+        dropped=dropped,
+        count=None if dropped else count,
+    )
 
 
 def _drop_altered(prefix: str, manifest: PrefixManifest, linked: Mapping[str, str]) -> tuple[PrefixManifest, int]:

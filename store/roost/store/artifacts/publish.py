@@ -29,6 +29,7 @@ from roost.store.artifacts.usage import measure_prefix
 from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
 from roost.store.clock import utc_now
 from roost.store.disk.file_ops import (
+    TreeCount,
     full_disk_error,
     move_to_trash,
     remove_tree,
@@ -53,6 +54,8 @@ class FillResult(msgspec.Struct, frozen=True, kw_only=True):
     stamps: tuple[FileStamp, ...] = ()
     manifest: bytes = b""
     """Written beside the prefix."""
+    count: TreeCount | None = None
+    """All names of the prefix, counted when its manifest was made."""
     bytecode_due: bool = False
     """Whether byte-code is to be compiled once the prefix is ready."""
     python: PrefixPython | None = None
@@ -136,7 +139,7 @@ async def _commit(
             bytecode_due=filled.bytecode_due,
         )
         record = PrefixRecord(artifact=complete, lock=filled.lock or lock, generation=generation)
-        total, shared = await asyncio.to_thread(_make_durable, layout, record, filled.manifest)
+        total, shared = await asyncio.to_thread(_make_durable, layout, record, filled)
         complete = msgspec.structs.replace(complete, bytes=total, shared_bytes=shared)
         ready = await index.publish_prefix(complete, record.lock, generation)
         failpoint("publish.committed")
@@ -148,10 +151,10 @@ async def _commit(
     return ready
 
 
-def _make_durable(layout: Layout, record: PrefixRecord, manifest: bytes) -> tuple[int, int]:
+def _make_durable(layout: Layout, record: PrefixRecord, filled: FillResult) -> tuple[int, int]:
     path = record.artifact.path
     with translate_full_disk(path):
-        write_new_file(layout.manifest_of(path), manifest)
+        write_new_file(layout.manifest_of(path), filled.manifest)
         failpoint("publish.manifest-written")
         write_record(record)
         failpoint("publish.record-written")
@@ -159,7 +162,9 @@ def _make_durable(layout: Layout, record: PrefixRecord, manifest: bytes) -> tupl
         failpoint("publish.synced")
         sync_folder(layout.prefixes)
         failpoint("publish.parent-synced")
-        return measure_prefix(path)  # after the sync: before it, some file systems have not allocated blocks yet
+        return measure_prefix(
+            path, filled.count
+        )  # after the sync: before it, some file systems have not allocated blocks yet
 
 
 async def _discard(layout: Layout, index: Index, artifact: Artifact) -> None:

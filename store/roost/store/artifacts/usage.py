@@ -9,7 +9,7 @@ from contextlib import suppress
 import msgspec
 
 from roost.model.records import Artifact, UsageRow
-from roost.store.disk.file_ops import measure_tree
+from roost.store.disk.file_ops import TreeCount, measure_tree
 from roost.store.disk.layout import Layout
 from roost.store.disk.lease_files import find_holders, latest_use
 from roost.store.index.index import Index
@@ -52,13 +52,15 @@ def _usage_row(artifact: Artifact, protected: tuple[str, ...], measure: bool) ->
     return row
 
 
-def measure_prefix(path: str) -> tuple[int, int]:
+def measure_prefix(path: str, count: TreeCount | None = None) -> tuple[int, int]:
     """Return ``(total, shared)`` of a prefix as ``measure_tree`` does, with the files beside it that go too. Blocks.
+
+    ``count``: all names of the prefix, if they were counted already.
 
     Raises:
         OSError: the prefix can't be read.
     """
-    total, shared = measure_tree(path)
+    total, shared = count.measure() if count is not None else measure_tree(path)
     for beside in Layout.descriptions_of(path):
         with suppress(FileNotFoundError):
             total += os.lstat(beside).st_blocks * 512

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from roost.daemon.integrity.manifest import ManifestDamagedError, PrefixManifest, encode_manifest
+from roost.daemon.integrity.manifest import CACHE_FOLDER, ManifestDamagedError, PrefixManifest, encode_manifest
 from roost.daemon.integrity.trees import collect_manifest, find_differences, find_named_differences, load_manifest
 from roost.model.canonical.form import digest_bytes
+from roost.store.disk.file_ops import TreeCount, measure_tree
 
 TRUSTED = "a" * 64
 
@@ -118,3 +122,44 @@ def test_a_manifest_that_is_missing(tmp_path: Path) -> None:
 def test_a_prefix_that_is_gone_has_nothing(prefix: Path) -> None:
     manifest = collect(prefix)
     assert len(find_named_differences(str(prefix) + "x", manifest).missing) == 5
+
+
+def test_a_tree_is_measured_by_the_names_that_its_manifest_needs(prefix: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    for number, size in enumerate((0, 1, 20_000, 300_000)):
+        (cache / str(number)).write_bytes(b"x" * size)
+        os.link(cache / str(number), prefix / f"linked-{number}")
+    os.link(cache / "2", prefix / "linked-twice")
+    (prefix / "own").write_bytes(b"y" * 50_000)
+    os.link(prefix / "own", prefix / "own-twice")
+    (prefix / "a" / "b" / CACHE_FOLDER).mkdir(parents=True)
+    (prefix / "a" / "link").symlink_to("/" + "l" * 200)  # longer than what an inode has room for
+    os.mkfifo(prefix / "a" / "pipe")
+    count = TreeCount()
+    manifest = collect_manifest(str(prefix), {}, 0, count)
+    (prefix / "late").mkdir()
+    count.add(str(prefix / "late"))
+    os.sync()
+    assert count.measure() == measure_tree(str(prefix))
+    assert measure_tree(str(prefix))[1] >= 320_000
+    assert "linked-3" in manifest.files
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 40_000)), max_size=12))
+def test_what_is_not_allocated_yet_is_measured_after_the_sync(files: list[tuple[bool, bool, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tree, cache = Path(folder, "tree"), Path(folder, "cache")
+        tree.mkdir()
+        cache.mkdir()
+        count = TreeCount()
+        count.add(str(tree))
+        for number, (is_shared, is_allocated, size) in enumerate(files):
+            path = tree / str(number)
+            path.write_bytes(b"x" * size)
+            os.link(path, (cache if is_shared else tree) / f"{number}-again")
+            for name in (path, *([] if is_shared else [tree / f"{number}-again"])):
+                found = os.lstat(name)
+                fields = {"st_blocks": found.st_blocks if is_allocated else 0}
+                count.add(str(name), os.stat_result(found, fields))
+        os.sync()
+        assert count.measure() == measure_tree(str(tree))
