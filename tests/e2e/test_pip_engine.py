@@ -26,6 +26,7 @@ from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_
 from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
 from roost.daemon.engines.host_python import engine as host_python
 from roost.daemon.engines.host_python.errors import InterpreterChangedError
+from roost.daemon.engines.uv import engine as engine_module
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
 from roost.daemon.engines.uv.errors import (
     ConflictError,
@@ -43,6 +44,7 @@ from roost.daemon.engines.uv.errors import (
     WheelMissingError,
 )
 from roost.daemon.engines.uv.prefix import find_altered_wheel_files, find_dist_info, read_record
+from roost.daemon.engines.uv.process import UvProcess
 from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts, describe_python
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
@@ -905,3 +907,36 @@ async def test_a_new_package_moves_exactly_what_does_not_fit_it(bench: Bench) ->
         moved = {wheel.name for wheel in locked.wheels if former.get(wheel.name, wheel.version) != wheel.version}
         unfit = {name for name, r in requirements.items() if not r.specifier.contains(former[name])}
         assert moved == unfit, lines
+
+
+async def test_the_cache_is_tried_alone_only_if_it_may_have_everything(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways: list[str] = []
+    run = UvProcess.run
+
+    async def noted(self: UvProcess, arguments: Any, *words: Any, **options: Any) -> Any:
+        if arguments[:2] == ["pip", "install"]:
+            ways.append("cache" if "--offline" in arguments else "index")
+        return await run(self, arguments, *words, **options)
+
+    monkeypatch.setattr(UvProcess, "run", noted)
+    bench.index.wheel("single", "1.0")
+    bench.index.wheel("other", "1.0")
+    one, both = await bench.lock("single"), await bench.lock("single", "other")
+    for name, locked, expected in (
+        ("first", one, ["index"]),
+        ("again", one, ["cache"]),
+        ("more", both, ["index"]),
+        ("all", both, ["cache"]),
+    ):
+        ways.clear()
+        await bench.prefix(name, locked)
+        assert ways == expected, name
+    monkeypatch.setattr(engine_module, "find_absent", lambda *words: ["single"])
+    for name in [name for name in bench.index.files if name.startswith(("single-", "other-"))]:
+        del bench.index.files[name]  # what is cached under a name that is not expected installs without an index
+    ways.clear()
+    prefix = await bench.prefix("kept", both)
+    assert ways == ["index", "cache"]
+    assert await asyncio.to_thread(find_dist_info, str(prefix), both.wheels[0])

@@ -37,7 +37,7 @@ from roost.daemon.engines.uv.sources.build_requirements import (
 )
 from roost.daemon.engines.uv.sources.code import list_editable_code, source_code
 from roost.daemon.engines.uv.translation import is_backend_failure, translate_failure
-from roost.daemon.engines.uv.unpacked.cache import find_damaged, list_unfinished
+from roost.daemon.engines.uv.unpacked.cache import find_absent, find_damaged, list_unfinished
 from roost.daemon.engines.uv.unpacked.checks import UnpackedFaultsError, check_unpacked
 from roost.daemon.engines.uv.venvs.known import KnownVenvs
 from roost.daemon.engines.uv.wheels import WheelFiles, WheelStore
@@ -217,11 +217,14 @@ class PipEngine:
             # Only the build requirements of an editable folder are looked up in an index now.
             arguments = _install_arguments(python, pylock)
             arguments += ["--default-index", index] if index else []
-            outcome = await self._process.run([*arguments, "--offline"], folder, secrets=secrets)
+            cached, outcome = [*arguments, "--offline"], ProcessResult(status=1, stdout="", stderr="")
+            is_cached = bool(editable) or not await asyncio.to_thread(find_absent, self._cache_dir, wheels, files)
+            if is_cached:  # else it is in vain
+                outcome = await self._process.run(cached, folder, secrets=secrets)
             if outcome.status != 0 and (stored := await self._wheel_files(secrets).find_fetched(wheels)):
                 # What uv's cache lacks may be here as files: those of a bundle, or of an image.
                 await asyncio.to_thread(self._write_pylock, pylock, wheels, {**stored, **files})
-                outcome = await self._process.run([*arguments, "--offline"], folder, secrets=secrets)
+                outcome = await self._process.run(cached, folder, secrets=secrets)
             if outcome.status == 0:
                 installation.add_text(outcome.stderr)
             elif any(wheel.kind == "editable" for wheel in wheels):
@@ -234,6 +237,9 @@ class PipEngine:
                 outcome = await self._process.run(
                     arguments, folder, secrets=secrets, on_line=installation.add_line, on_frame=installation.add_frame
                 )
+                if outcome.status != 0 and not is_cached:  # what is unpacked under another name than it has is enough
+                    retried = await self._process.run(cached, folder, secrets=secrets)
+                    outcome = retried if retried.status == 0 else outcome
             if is_asked and outcome.status == 0:
                 await asyncio.to_thread(self._venvs.learn_answer, folder, prefix, python_path)
         if outcome.status != 0:

@@ -6,7 +6,10 @@ import glob
 import os
 from collections.abc import Collection, Iterator, Sequence
 
+from packaging.utils import canonicalize_version
+
 from roost.daemon.engines.uv.prefix import normalize_name, read_record, record_digest
+from roost.model.locks.lock import Wheel
 
 _UNPACK_SECONDS = 2.0
 """How long unpacking a wheel may still take after its METADATA was written."""
@@ -25,6 +28,23 @@ def find_damaged(cache_dir: str, names: Collection[str], *, thorough: bool) -> s
     every file; otherwise only files that were modified after their package was unpacked are read.
     """
     return {name for name, folder in list_unpacked(cache_dir) if name in names and _is_damaged(folder, thorough)}
+
+
+def find_absent(cache_dir: str, wheels: Sequence[Wheel], files: Collection[str]) -> list[str]:
+    """Return the names of those of ``wheels`` that uv has to fetch: it has not unpacked them. Blocks.
+
+    ``files``: sha256s of wheels that it installs from files. An unpacked wheel may be another one of the same version,
+    so what is not absent may have to be fetched all the same.
+    """
+    fetched = [wheel for wheel in wheels if wheel.kind in ("index", "url") and wheel.sha256 not in files]
+    if not fetched:
+        return []
+    unpacked = {(name, _read_version(folder)) for name, folder in list_unpacked(cache_dir)}
+    return [wheel.name for wheel in fetched if (wheel.name, canonicalize_version(wheel.version)) not in unpacked]
+
+
+def _read_version(folder: str) -> str:
+    return canonicalize_version(os.path.basename(folder).removesuffix(".dist-info").rpartition("-")[2])
 
 
 def list_unpacked(cache_dir: str) -> Iterator[tuple[str, str]]:
