@@ -44,7 +44,7 @@ from roost.daemon.engines.uv.errors import (
     WheelMissingError,
 )
 from roost.daemon.engines.uv.prefix import find_altered_wheel_files, find_dist_info, read_record
-from roost.daemon.engines.uv.process import UvProcess
+from roost.daemon.engines.uv.process import ProcessResult, UvProcess
 from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts, describe_python
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
@@ -913,11 +913,13 @@ async def test_the_cache_is_tried_alone_only_if_it_may_have_everything(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways: list[str] = []
-    run = UvProcess.run
+    run, is_reachable = UvProcess.run, True
 
     async def noted(self: UvProcess, arguments: Any, *words: Any, **options: Any) -> Any:
         if arguments[:2] == ["pip", "install"]:
             ways.append("cache" if "--offline" in arguments else "index")
+            if ways[-1] == "index" and not is_reachable:
+                return ProcessResult(status=2, stdout="", stderr="error: the index is away")
         return await run(self, arguments, *words, **options)
 
     monkeypatch.setattr(UvProcess, "run", noted)
@@ -934,8 +936,7 @@ async def test_the_cache_is_tried_alone_only_if_it_may_have_everything(
         await bench.prefix(name, locked)
         assert ways == expected, name
     monkeypatch.setattr(engine_module, "find_absent", lambda *words: ["single"])
-    for name in [name for name in bench.index.files if name.startswith(("single-", "other-"))]:
-        del bench.index.files[name]  # what is cached under a name that is not expected installs without an index
+    is_reachable = False  # what is cached under a name that is not expected installs without an index
     ways.clear()
     prefix = await bench.prefix("kept", both)
     assert ways == ["index", "cache"]

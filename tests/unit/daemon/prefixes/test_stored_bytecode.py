@@ -25,6 +25,7 @@ from roost.daemon.prefixes.compilation import BytecodeTask, complete_bytecode
 from roost.daemon.prefixes.linked_bytecode import add_linked, load_linked, record_linked
 from roost.daemon.prefixes.seal import seal_prefix
 from roost.model.canonical.form import digest_bytes
+from roost.store.disk.file_ops import measure_tree
 from roost.store.disk.layout import Layout
 
 ONE = f"part/__pycache__/module_1.{sys.implementation.cache_tag}.pyc"
@@ -103,11 +104,21 @@ async def test_damage_during_a_fill_does_not_get_into_the_manifest(tmp_path: Pat
     known = load_prefix_digests(str(new), LOCK, task.store, tag)
     seal = seal_prefix(str(new), [], known, time.time_ns() - 10**9)
     manifest = decode_manifest(seal.manifest, digest_bytes(seal.manifest))
-    assert seal.dropped == 1
+    assert (seal.dropped, seal.count) == (1, None)
     assert f"{SITE}/{ONE}" not in manifest.files
     assert not (new / SITE / ONE).exists()
     assert manifest.files[f"{SITE}/part/module_1.py"][1] == sha256(b"VALUE = 1\n").hexdigest()
     assert set(bytecode_of(str(new))) == ALL - {"module_1"}
+
+
+async def test_a_sealed_prefix_was_measured(tmp_path: Path) -> None:
+    task, _, tag = await fill_store(tmp_path)
+    link_new(tmp_path, task, tag)
+    new = str(tmp_path / "prefixes/b")
+    seal = seal_prefix(new, [], load_prefix_digests(new, LOCK, task.store, tag), 0)
+    os.sync()
+    assert seal.count is not None
+    assert seal.count.measure() == measure_tree(new)
 
 
 async def test_repair_drops_what_is_damaged_or_unknown(tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ import os
 import time
 
 import pytest
+from msgspec import structs
 
 from roost.model.errors import BuildError, StoreFullError
 from roost.model.locks.lock import digest_lock
 from roost.model.records import FileStamp, NewGeneration, VariableChange
 from roost.store.artifacts.publish import FillResult
+from roost.store.artifacts.usage import measure_prefix
+from roost.store.disk.file_ops import TreeCount
 from roost.store.failpoints import TRACE
 
 pytestmark = pytest.mark.unprivileged
@@ -54,6 +57,22 @@ async def test_what_fill_found_is_kept(store, lock_of):
     artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     found = await store.index.artifacts.find(artifact.id)
     assert (found.activation, found.stamps) == (filled.activation, filled.stamps)
+
+
+async def test_names_that_were_counted_are_not_counted_again(store, lock_of, fill):
+    count = TreeCount()
+
+    async def fill_counting(path):
+        filled = await fill(path)
+        for folder, _, files in os.walk(path):
+            for each in (folder, *(os.path.join(folder, name) for name in files)):
+                count.add(each)
+        return structs.replace(filled, count=count)
+
+    artifact = await store.artifacts.publish_prefix(
+        lock=lock_of("a"), generation=None, build_id="b", fill=fill_counting
+    )
+    assert (artifact.bytes, artifact.shared_bytes) == measure_prefix(artifact.path)
 
 
 async def test_path_is_short_and_names_the_lock(store, lock_of, fill):
