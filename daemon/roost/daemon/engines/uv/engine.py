@@ -21,7 +21,7 @@ from roost.daemon.background.code import KnownCode
 from roost.daemon.background.work import is_background, make_way
 from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.fetch import Fetcher
-from roost.daemon.engines.uv.install import AttemptLog, InstallProgress, check_complete
+from roost.daemon.engines.uv.install import AttemptLog, InstallProgress, check_complete, install_arguments
 from roost.daemon.engines.uv.lock import PipLockSession, flatten_items
 from roost.daemon.engines.uv.prefix import mark_venv
 from roost.daemon.engines.uv.process import ProcessResult, UvProcess
@@ -215,7 +215,7 @@ class PipEngine:
             python = await asyncio.to_thread(write_command, folder, prefix, python_path)
             # First from the cache alone: an index that sends no caching headers would be asked each time.
             # Only the build requirements of an editable folder are looked up in an index now.
-            arguments = _install_arguments(python, pylock)
+            arguments = install_arguments(python, pylock)
             arguments += ["--default-index", index] if index else []
             cached, outcome = [*arguments, "--offline"], ProcessResult(status=1, stdout="", stderr="")
             is_cached = bool(editable) or not await asyncio.to_thread(find_absent, self._cache_dir, wheels, files)
@@ -270,7 +270,7 @@ class PipEngine:
             build = await session.prepare_build()
             pylock = os.path.join(folder, "pylock.toml")
             await asyncio.to_thread(self._write_pylock, pylock, [project], {})
-            arguments = _install_arguments(request.python.executable or "", pylock)
+            arguments = install_arguments(request.python.executable or "", pylock)
             arguments += [*build.options, "--refresh-package", project.name, "--reinstall-package", project.name]
             key = (project.path or "", request.python.version, *build.options)
             before = BuildRequirements(build.lock, self._store, folder, self._known_code, self._built_with.get(key, ()))
@@ -423,13 +423,6 @@ class PipEngine:
             outcome = await self._process.run(arguments, folder, secrets=Secrets({}), on_line=progress.log)
         if outcome.status != 0:
             raise translate_failure(outcome.stderr, outcome.status, doing)
-
-
-def _install_arguments(python: str, pylock: str) -> list[str]:
-    """Return the arguments with which uv installs what is in ``pylock`` for ``python``, and nothing else."""
-    arguments = ["pip", "install", "--python", python, "--no-deps", "--link-mode", "hardlink"]
-    arguments += ["--break-system-packages", "--preview-features", "pylock", "-r", pylock]
-    return [*arguments, "--require-build-hashes", "--preview-features", "build-dependency-hashes"]
 
 
 def _split_index(url: str | None) -> tuple[str | None, dict[str, str]]:

@@ -120,3 +120,10 @@ def check_complete(prefix: str, wheels: Sequence[Wheel]) -> None:
             hint="The wheel's file name and its metadata differ; ask its publisher, or choose another version.",
             fields={"packages": missing},
         )
+
+
+def install_arguments(python: str, pylock: str) -> list[str]:
+    """Return the arguments with which uv installs what is in ``pylock`` for ``python``, and nothing else."""
+    arguments = ["pip", "install", "--python", python, "--no-deps", "--link-mode", "hardlink"]
+    arguments += ["--break-system-packages", "--preview-features", "pylock", "-r", pylock]
+    return [*arguments, "--require-build-hashes", "--preview-features", "build-dependency-hashes"]
