@@ -6,7 +6,7 @@ Any method may raise ``StoreFullError`` (a write on a full disk, of which nothin
 
 from __future__ import annotations
 
-from roost.store.index import transactions
+from roost.store.index import removals, transactions
 from roost.store.index.database import Database
 from roost.store.index.queries import Queries, Read, Scan, Write
 from roost.store.index.tables.artifacts import ArtifactTable, PinTable
@@ -40,6 +40,7 @@ class Index(Queries):
     publish_image = Write(transactions.publish_image)
     register_locked = Write(transactions.register_locked)
     record_bundle = Write(transactions.record_bundle)
+    remove_versions = Write(removals.remove_versions)
     begin_run = Write(transactions.begin_run)
     mark_running = Write(transactions.mark_running)
     end_run = Write(transactions.end_run)

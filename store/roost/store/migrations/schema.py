@@ -185,6 +185,29 @@ END;
 CREATE TRIGGER run_facts_dropped AFTER DELETE ON runs BEGIN
     DELETE FROM run_facts WHERE number = OLD.number;
 END;
+-- Numbers of versions that were removed, or that runs name and no index has: they are given to no other version. `body`
+-- is the digest of the content that had the number, empty if that is not known: the same content may have it again.
+CREATE TABLE removed_versions (
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    removed TEXT NOT NULL,
+    PRIMARY KEY (name, version)
+) WITHOUT ROWID;
+-- The counterparts of `versions_added` and `bodies_added`: see removals.py.
+CREATE TRIGGER versions_dropped AFTER DELETE ON versions BEGIN
+    UPDATE lock_uses SET versions = versions - 1
+        WHERE lock = (SELECT lock FROM lock_bodies WHERE body = OLD.body AND alone = 1);
+END;
+CREATE TRIGGER lock_bodies_dropped AFTER DELETE ON lock_bodies BEGIN
+    UPDATE lock_uses SET
+        versions = versions - OLD.alone * (SELECT count(*) FROM versions WHERE body = OLD.body),
+        shared = shared - (NOT OLD.alone)
+        WHERE lock = OLD.lock;
+END;
+CREATE TRIGGER bodies_dropped AFTER DELETE ON bodies BEGIN
+    DELETE FROM lock_bodies WHERE body = OLD.id;
+END;
 """
 
 MIGRATIONS: dict[int, str] = {

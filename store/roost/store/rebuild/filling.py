@@ -29,6 +29,7 @@ _ORDER = (
     "settings",
     "locks",
     "bodies",
+    "removed_versions",
     "environments",
     "versions",
     "labels",
@@ -60,6 +61,8 @@ _DERIVED = frozenset(
     )
 )
 """Tables that triggers and functions fill, and that of prefixes, which are compared first."""
+_YOUNG = ("removed_versions",)
+"""Tables without which an index is as complete: those that wrote it had none."""
 _NUMBERED = {"definitions": "digest", "locks": "digest", "bodies": "digest", "environments": "name"}
 """Tables whose rows others refer to by ``id``, with the column that names the same content in every index."""
 _REFERENCES = {
@@ -119,7 +122,7 @@ class IndexFiller:
                 break
             reason = "some rows can't be read" if table in source.incomplete else f"{rejected} rows are damaged"
             lost = f"{reason} in {source.description}"
-        if lost:
+        if lost and (table not in _YOUNG or any(table in source.tables for source in sources)):
             self.incomplete[table] = lost
 
     def _add(self, source: DamagedReader, table: str, row: Row) -> bool:
@@ -132,6 +135,8 @@ class IndexFiller:
             number = values[column]
             if isinstance(number, int):
                 values[column] = self._numbers.get((source.description, referred), {}).get(number, number)
+        if table in ("versions", "labels") and self._is_removed(values):
+            return True
         if table == "versions" and not self._has_content(values["body"]):
             self.unresolved.append(self._name_version(values))
             return False
@@ -189,6 +194,14 @@ class IndexFiller:
         query = "SELECT name FROM environments WHERE id = ?"
         found = self._connection.execute(query, (values["environment"],)).fetchone()
         return f"{found[0] if found else '?'}:{values['version']}"
+
+    def _is_removed(self, values: dict[str, object]) -> bool:
+        """Return whether a version was removed, which the source of its row does not know."""
+        query = (
+            "SELECT 1 FROM environments AS e JOIN removed_versions AS r ON r.name = e.name "
+            "WHERE e.id = ? AND r.version = ? AND r.body <> ''"
+        )
+        return self._connection.execute(query, (values["environment"], values["version"])).fetchone() is not None
 
     def _has_content(self, body: object) -> bool:
         query = (

@@ -33,6 +33,7 @@ from roost.store.disk.file_ops import (
 from roost.store.disk.layout import Layout
 from roost.store.failpoints import failpoint
 from roost.store.index.packages import fill_contents
+from roost.store.index.removals import reserve_numbers
 from roost.store.index.tables.history import append_event
 from roost.store.migrations.copies import find_copies
 from roost.store.migrations.examination import REBUILT_END
@@ -179,6 +180,7 @@ def _fill(
         restore_images(connection, sources)
         prefixes, lost_prefixes = restore_prefixes(connection, layout, sources, compare)
         lost_runs = restore_runs(connection, layout)
+        reserve_numbers(connection, filler.unresolved)
         lost = [
             *_describe_losses(filler, bool(sources)),
             *(f"environment {version}: what it consists of can't be read" for version in sorted(filler.unresolved)),
@@ -210,6 +212,7 @@ _MEANINGS = {
     "bodies": "contents of versions of environments",
     "environments": "names of environments",
     "versions": "versions of environments",
+    "removed_versions": "numbers of versions that were removed",
     "labels": "labels of versions",
     "generations": "which locks definitions had (those without one are solved again)",
     "builds": "the history of builds",

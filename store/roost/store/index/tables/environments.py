@@ -122,10 +122,15 @@ def _check_number(connection: sqlite3.Connection, environment: int, new: NewVers
     if new.number in same:
         return new.number
     taken = "SELECT 1 FROM versions WHERE environment = ? AND version = ?"
+    state = "exists already"
     if connection.execute(taken, (environment, new.number)).fetchone() is None:
-        return None
+        removed = "SELECT body FROM removed_versions WHERE name = ? AND version = ?"
+        row = connection.execute(removed, (new.name, new.number)).fetchone()
+        if row is None or row["body"] in ("", digest_bytes(_encode_body(new))):
+            return None
+        state = "was removed, and existed"
     raise VersionTakenError(
-        f"{new.name}:{new.number} exists already with another definition or other settings",
+        f"{new.name}:{new.number} {state} with another definition or other settings",
         hint="Versions never change: register the change without a number, as the next version.",
         fields={"name": new.name, "version": new.number},
     )
@@ -134,8 +139,8 @@ def _check_number(connection: sqlite3.Connection, environment: int, new: NewVers
 def _insert_version(connection: sqlite3.Connection, environment: int, new: NewVersion) -> int:
     record_sighting(connection, new.definition_digest, new.canonical, new.name, None)
     put_settings(connection, new.settings_digest, new.settings_canonical)
-    highest = "SELECT coalesce(max(version), 0) FROM versions WHERE environment = ?"
-    number: int = new.number or connection.execute(highest, (environment,)).fetchone()[0] + 1
+    number: int = new.number or _find_highest(connection, environment, new.name) + 1
+    connection.execute("DELETE FROM removed_versions WHERE name = ? AND version = ?", (new.name, number))
     connection.execute(
         "INSERT INTO versions (environment, version, body, kind, created, origin) VALUES (?, ?, ?, ?, ?, ?)",
         (environment, number, _body_id(connection, new), new.kind, utc_now(), new.origin),
@@ -143,8 +148,22 @@ def _insert_version(connection: sqlite3.Connection, environment: int, new: NewVe
     return number
 
 
+def _find_highest(connection: sqlite3.Connection, environment: int, name: str) -> int:
+    """Return the highest number that a version of an environment has or had."""
+    row = connection.execute(
+        "SELECT max(coalesce((SELECT max(version) FROM versions WHERE environment = ?), 0), "
+        "coalesce((SELECT max(version) FROM removed_versions WHERE name = ?), 0))",
+        (environment, name),
+    ).fetchone()
+    return int(row[0])
+
+
+def _encode_body(new: NewVersion) -> bytes:
+    return msgspec.json.encode(new.body, order="sorted")
+
+
 def _body_id(connection: sqlite3.Connection, new: NewVersion) -> int:
-    encoded = msgspec.json.encode(new.body, order="sorted")
+    encoded = _encode_body(new)
     digest = digest_bytes(encoded)
     connection.execute(
         "INSERT INTO bodies (digest, definition_digest, settings_digest, body) VALUES (?, ?, ?, ?) "
@@ -167,9 +186,10 @@ def get_version(connection: sqlite3.Connection, reference: VersionReference) -> 
         _SELECT_VERSION + "WHERE v.environment = ? AND v.version = ?", (environment, number)
     ).fetchone()
     if row is None:
-        latest = _latest_number(connection, environment)
+        latest = find_latest_visible(connection, environment)
+        removed = _find_removal(connection, reference.name, number)
         raise EnvironmentUnknownError(
-            f"{reference.name} has no version {number}",
+            f"{reference.name} has no version {number}" + (f": it was removed at {removed}" if removed else ""),
             hint=f"The latest is {latest}." if latest else f"`roost env versions {reference.name}` shows all versions.",
             fields={"name": reference.name, "version": number},
         )
@@ -185,7 +205,7 @@ def _resolve_number(connection: sqlite3.Connection, environment: int, reference:
         if row is None:
             raise _unknown_label_error(connection, environment, reference)
         return int(row["version"])
-    latest = _latest_number(connection, environment)
+    latest = find_latest_visible(connection, environment)
     if latest is None:
         raise EnvironmentUnknownError(
             f"All versions of {reference.name} are archived",
@@ -310,7 +330,7 @@ def set_archived(connection: sqlite3.Connection, name: str, version: int | None,
         connection.execute(query, (archived, environment, version))
         return
     changed = _mark_environment(connection, environment, archived)
-    if not archived and not (changed and _latest_number(connection, environment)):
+    if not archived and not (changed and find_latest_visible(connection, environment)):
         connection.execute("UPDATE versions SET archived = 0 WHERE environment = ?", (environment,))
 
 
@@ -346,11 +366,19 @@ def _unknown_name_error(connection: sqlite3.Connection, name: str) -> Environmen
         hint = f"Did you mean {close[0]!r}? `roost env list` shows all environments."
     else:
         hint = "`roost env list` shows all environments; `roost env register` adds one."
+    removed = _find_removal(connection, name)
     return EnvironmentUnknownError(
-        f"No environment is registered as {name!r}",
+        f"No environment is registered as {name!r}" + (f": it was removed at {removed}" if removed else ""),
         hint=hint,
         fields={"name": name},
     )
+
+
+def _find_removal(connection: sqlite3.Connection, name: str, number: int | None = None) -> str | None:
+    """Return when a version was removed, or the last of an environment; ``None`` if none was."""
+    query = "SELECT max(removed) FROM removed_versions WHERE name = ? AND body <> '' AND (? IS NULL OR version = ?)"
+    removed = connection.execute(query, (name, number, number)).fetchone()[0]
+    return f"{removed[:19]}Z" if removed else None
 
 
 def _explain_azure_name(connection: sqlite3.Connection, name: str) -> str:
@@ -362,7 +390,8 @@ def _explain_azure_name(connection: sqlite3.Connection, name: str) -> str:
     return f"It is one of Azure's curated environments; roost's own for this is {counterpart!r} (`roost curated list`)."
 
 
-def _latest_number(connection: sqlite3.Connection, environment: int) -> int | None:
+def find_latest_visible(connection: sqlite3.Connection, environment: int) -> int | None:
+    """Return the highest version that is not archived."""
     query = "SELECT max(version) AS latest FROM versions WHERE environment = ? AND NOT archived"
     latest: int | None = connection.execute(query, (environment,)).fetchone()["latest"]
     return latest
