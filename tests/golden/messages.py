@@ -37,9 +37,10 @@ NOT_PROSE = (
     "roost.client.launch.shells",
     "roost.client.cli.completion",
     "roost.model.readers.tools.other_keys",
+    "roost.model.readers.roost_keys",
     "roost.model.readers.tools.uv_keys",
 )
-"""Modules whose strings are SQL and shell code, or tables of keys that docs/tool-tables.md has in full."""
+"""Modules whose strings are SQL and shell code, or tables of keys that a page in docs has in full."""
 MOST_LINES = 3
 """What has more lines is code."""
 DEPTH = 4

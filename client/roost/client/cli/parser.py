@@ -33,6 +33,7 @@ MODULES = {
     "administration.cache": ("cache",),
     "administration.daemon": ("daemon", "doctor"),
     "completion": ("completion",),
+    "reference.command": ("help",),
 }
 """The modules of this package that add the commands, in the order of ``--help``. They are imported by name."""
 

@@ -9,7 +9,7 @@ import difflib
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -37,39 +37,12 @@ from roost.model.readers.choices.lists import check_strings, read_text_line
 from roost.model.readers.docker import normalise_dockerfile_path, read_context_base, report_context_uses
 from roost.model.readers.projects.find import find_project
 from roost.model.readers.pyproject import check_requires_python, record_keys
+from roost.model.readers.roost_keys import SECTIONS, SYSTEM_KEYS, Shape
 from roost.model.readers.source import ReadContext, check_variables, decode_text
 from roost.model.readers.tools.uv_sources import UvProject
 from roost.model.syntax.match_specs import normalise_channels
 from roost.model.syntax.secret_keys import drop_secrets
 
-Shape = Literal["text", "texts", "flag", "entries", "lists", "string or table"]
-SECTIONS: dict[str, dict[str, Shape]] = {
-    "base": {
-        "image": "text",
-        "dockerfile": "string or table",
-        "context": "string or table",
-        "steps": "texts",
-        "platform": "text",
-    },
-    "conda": {"channels": "texts", "dependencies": "texts", "explicit": "lists"},
-    "pip": {"requirements": "entries"},
-    "python": {"user_managed": "flag", "interpreter": "text", "requires": "text"},
-    "system": {},
-    "spark": {"repositories": "texts", "packages": "texts"},
-    "r": {
-        "version": "text",
-        "cran": "texts",
-        "bioconductor": "texts",
-        "github": "texts",
-        "urls": "texts",
-        "snapshot": "text",
-    },
-    "inference": {"stack": "text"},
-    "defaults": {"channels": "texts", "base_image": "text", "index": "text"},
-    "variables": {},
-    "container": {"shm_size": "text", "arguments": "texts"},
-}
-"""All sections and keys; a section without keys is a table of texts."""
 _ITEM_KINDS: dict[tuple[str, str], ItemKind] = {
     ("base", "image"): "image",
     ("base", "dockerfile"): "step",
@@ -89,7 +62,6 @@ _LONGEST_KEY = 100
 """Characters of a key that a near one is searched for."""
 _CONTEXT_HINT = 'Put it into a folder with its files, and name that: context = "FOLDER" under [base].'
 _STEP_HINT = 'Write it into a Dockerfile in a folder with its files, and name that: context = "FOLDER" under [base].'
-SYSTEM_KEYS = ("cuda", "glibc", "linux", "archspec", "osx", "win")
 T = TypeVar("T")
 
 
