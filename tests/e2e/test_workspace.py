@@ -69,6 +69,18 @@ def test_a_run_registers_what_it_uses(train: Roost) -> None:
     assert versions[1]["definition_digest"] == runs[0]["definition_digest"]
     assert train.ok("env", "register") == "train:1 (was registered already, and is not the latest)\n"
 
+    refusal = train.failed(1, "env", "remove", "train:2")
+    assert refusal["code"] == "version-in-use"
+    assert runs[1]["id"] in refusal["message"]
+    said = train.ok("env", "remove", "train@latest", "--force")
+    for part in ("no other version gets such a number", "the latest is train:1 now", "runs rerun", "stays: prefix"):
+        assert part in said
+    assert train.failed(125, "exec", "-e", "train:2", "--", "true")["code"] == "environment-unknown"
+    train.ok("runs", "rerun", runs[1]["id"])
+    write(train, "2.0")
+    assert train.ok("env", "register") == "train:3\n"
+    assert train.failed(2, "env", "remove", "Roost-Minimal")["message"].startswith("Roost-Minimal is curated")
+
 
 def test_a_file_without_a_name_goes_by_its_folder(train: Roost) -> None:
     (train.folder / "roost.toml").unlink()

@@ -133,6 +133,37 @@ class ArchiveRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """``None``: the whole environment."""
 
 
+class RemainingArtifact(msgspec.Struct, kw_only=True):
+    """A prefix or an image of a removed version: it stays until its space is needed."""
+
+    kind: Literal["prefix", "image"]
+    id: str
+    path: str
+    """Of a prefix; of an image its reference."""
+    bytes: int
+    """Without what it shares with the caches."""
+    protected_by: list[str]
+    """``pin`` and ``lease:<id>``: why it is not collected."""
+
+
+class EnvironmentRemoval(msgspec.Struct, kw_only=True):
+    """What was removed of an environment, and what stays."""
+
+    name: str
+    versions: list[int]
+    """Their numbers are given to no other content."""
+    labels: list[str]
+    runs: int
+    """Number of runs that name one of them; they can be repeated as before."""
+    latest: int | None
+    """The latest version that is left."""
+    artifacts: list[RemainingArtifact]
+    same_as: list[str]
+    """``NAME:VERSION`` of other versions with the same definitions."""
+    watched: list[str] = []
+    """Watched files with the same definitions: they stay watched, and a run registers the next version."""
+
+
 class DocumentResponse(msgspec.Struct, kw_only=True):
     """A version as the text of a ``roost.toml``."""
 

@@ -13,15 +13,16 @@ from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.workspace.local_content import store_local_content
 from roost.model.errors import InvalidRequestError
 from roost.model.locks.lock import Lock
-from roost.model.names import check_new_label, check_new_name, derive_name, parse_reference
+from roost.model.names import CURATED_PREFIX, check_new_label, check_new_name, derive_name, parse_reference
 from roost.model.records import EnvironmentBody, EnvironmentVersion, NewGeneration, NewVersion, RegistrationResult
+from roost.store.index.removals import RemovedVersions
 from roost.store.store import Store
 
 ResolvedT = TypeVar("ResolvedT", bound=ResolvedDefinition)
 
 
 class EnvironmentVersions:
-    """Registers, labels and archives the versions of environments in one store.
+    """Registers, labels, archives and removes the versions of environments in one store.
 
     Every change invalidates launch plans, so that no plan is left that names the version which was the latest.
     """
@@ -111,6 +112,23 @@ class EnvironmentVersions:
             await self._store.index.environments.set_archived(name, version, archived)
         kind = "environment-archived" if archived else "environment-restored"
         await self._events.append(kind, name=name, version=version)
+
+    async def remove(self, name: str, version: int | None, *, force: bool) -> RemovedVersions:
+        """Remove a version; all versions of ``name`` if ``version`` is ``None``. ``force``: although runs or labels
+        refer to it.
+
+        Raises EnvironmentUnknownError, VersionInUseError, InvalidRequestError if it is curated.
+        """
+        if name.startswith(CURATED_PREFIX):
+            raise InvalidRequestError(
+                f"{name} is curated: it came from a catalogue, which would register it again",
+                hint=f"`roost env archive {name}` hides it.",
+            )
+        async with invalidate_launch_plans(self._launches):
+            removed = await self._store.index.remove_versions(name, version, force=force)
+        for number in removed.versions:
+            await self._events.append("environment-removed", name=name, version=number)
+        return removed
 
 
 def make_new_version(

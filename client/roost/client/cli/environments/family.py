@@ -40,7 +40,12 @@ def add(subparsers: Subparsers) -> None:
     archive = add_command(family, "archive", registration.archive_command, about, "roost env archive train:3")
     about = "Show an archived one in lists again."
     restore = add_command(family, "restore", registration.restore_command, about, "roost env restore train:3")
-    for parser in (show, label, clone, edit, archive, restore):
+    about = "Remove an environment or a version; refused while runs or labels refer to it."
+    remove = add_command(family, "remove", registration.remove_command, about, "roost env remove train:3")
+    remove.add_argument(
+        "--force", action="store_true", help="although runs or labels refer to it; runs stay repeatable"
+    )
+    for parser in (show, label, clone, edit, archive, restore, remove):
         parser.add_argument("reference", metavar=REFERENCE)
     label.add_argument("label", metavar="LABEL")
     label.add_argument("--remove", action="store_true", help="remove the label")

@@ -1,15 +1,19 @@
-"""``env register``, ``label``, ``clone``, ``archive``, ``restore`` and ``add-wheel``: changes of the workspace."""
+"""Changes of the workspace: ``register``, labels, clones, archiving, removal, wheels."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from roost.client.cli.context import Context
 from roost.client.cli.environments.references import request_version, route, split_reference
 from roost.client.cli.selector import build_selector, working_folder
+from roost.client.terminal.text import format_count, format_path, format_size
 
 Json = dict[str, Any]
+MAX_VERSIONS = 8
+"""Removed versions that are listed; what is left is counted."""
 
 
 def register_command(context: Context) -> int:
@@ -62,6 +66,37 @@ def archive_command(context: Context) -> int:
 
 def restore_command(context: Context) -> int:
     return _set_archived(context, "restore", "is in the lists again")
+
+
+def remove_command(context: Context) -> int:
+    options = context.options
+    force = "true" if options.force else None
+    answer = context.request("DELETE", route(options.reference, force=force))
+    context.print_json(answer) if context.json else context.print_lines(_removal_lines(answer))
+    return 0
+
+
+def _removal_lines(answer: Json) -> Iterator[str]:
+    name, versions = answer["name"], answer["versions"]
+    numbers = ", ".join(f"{name}:{number}" for number in versions[:MAX_VERSIONS])
+    more = f" and {len(versions) - MAX_VERSIONS} more" if len(versions) > MAX_VERSIONS else ""
+    yield f"removed {numbers}{more}; no other version gets such a number"
+    if answer["labels"]:
+        yield f"  labels that are gone: {', '.join(answer['labels'])}"
+    if answer["latest"]:
+        yield f"  the latest is {name}:{answer['latest']} now"
+    if answer["runs"]:
+        runs = format_count(answer["runs"], "run")
+        yield f"  {runs} still named so: `roost runs rerun` repeats {'it' if answer['runs'] == 1 else 'them'} as before"
+    for each in answer["artifacts"]:
+        why = f"protected by {', '.join(each['protected_by'])}" if each["protected_by"] else "until space is needed"
+        yield f"  stays: {each['kind']} {each['path']} ({format_size(each['bytes'])}), {why}"
+    if answer["artifacts"]:
+        yield "  `roost cache gc` removes what nothing needs"
+    if answer["same_as"]:
+        yield f"  the same definition is also {', '.join(answer['same_as'])}"
+    for path in answer["watched"]:
+        yield f"  {format_path(path)} stays watched; its next run registers the next version"
 
 
 def _set_archived(context: Context, action: str, outcome: str) -> int:

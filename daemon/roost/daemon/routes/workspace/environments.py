@@ -1,4 +1,4 @@
-"""Routes of environments: register them, list and show versions, label and archive them."""
+"""Routes of environments: register them, list and show versions, label, archive and remove them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from roost.daemon.credentials.host import dropped_credentials_warnings
 from roost.daemon.jobs.views import generation_view
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
+from roost.daemon.workspace.removal import describe_removal
 from roost.model.canonical.form import select_effective_defaults
 from roost.model.definition import DefaultOverrides
 from roost.model.errors import InvalidRequestError
@@ -29,6 +30,7 @@ from roost.model.writers.document import definition_to_document, settings_to_doc
 from roost.wire.environments import (
     ArchiveRequest,
     DocumentResponse,
+    EnvironmentRemoval,
     EnvironmentsResponse,
     EnvironmentSummary,
     EnvironmentView,
@@ -64,6 +66,12 @@ class VersionQuery(msgspec.Struct, kw_only=True):
 
     version: VersionNumber | None = None
     label: str | None = None
+
+
+class RemovalQuery(VersionQuery, kw_only=True):
+    """A version by number or by label; without either, all versions. ``force``: although runs or labels refer to it."""
+
+    force: bool = False
 
 
 class DocumentQuery(VersionQuery, kw_only=True):
@@ -149,6 +157,18 @@ async def archive_environment(call: Call[ArchiveRequest]) -> dict[str, str]:
     name = check_name(call.path("name"))
     await call.app[SERVICES].versions.set_archived(name, call.body.version, archived=True)
     return {"archived": _format_reference(name, call.body.version)}
+
+
+async def remove_environment(call: Call[None]) -> EnvironmentRemoval:
+    services, query, name = call.app[SERVICES], call.query(RemovalQuery), check_name(call.path("name"))
+    version = query.version
+    if query.label is not None:
+        version = (await services.store.index.environments.get(_parse_reference(call, query))).version
+    removed = await services.versions.remove(name, version, force=query.force)
+    removal = await describe_removal(services.store.index, removed)
+    digests = set(removed.definitions)
+    removal.watched = [each.path for each in await services.watches.list_all() if each.definition_digest in digests]
+    return removal
 
 
 async def restore_environment(call: Call[ArchiveRequest]) -> dict[str, str]:
@@ -282,6 +302,14 @@ ROUTES_ENVIRONMENTS = [
         summary="Set or move several labels, all of them or none",
     ),
     Route("DELETE", _PATH + "/labels/{label}", delete_label, response=dict[str, str], summary="Remove a label"),
+    Route(
+        "DELETE",
+        _PATH,
+        remove_environment,
+        query=RemovalQuery,
+        response=EnvironmentRemoval,
+        summary="Remove a version, or an environment; its numbers are given to no other content",
+    ),
     Route(
         "POST",
         _PATH + "/archive",
