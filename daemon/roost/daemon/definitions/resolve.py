@@ -56,11 +56,13 @@ from roost.model.definition import (
 from roost.model.documents.document import convert_document
 from roost.model.errors import InvalidRequestError, LookupFailedError
 from roost.model.names import parse_reference
+from roost.model.origins import NameOrigin
 from roost.model.readers.read import CONTEXT_FILES, read_source, read_tables
 from roost.model.readers.source import DefinitionSource, require_utf8_path
 from roost.model.records import EnvironmentVersion, FileStamp, RunRecord
 from roost.store.sources.discover import DiscoveredFile, NoDefinitionError, discover, discover_in
 from roost.store.sources.files import describe_absence, resolve_file_path
+from roost.store.sources.repositories import find_origin
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
@@ -204,23 +206,32 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
     form = canonicalise_definition(parsed.definition, defaults)
     settings = canonicalise_settings(parsed.settings)
     is_sent = selector.text is not None or selector.document is not None
-    folder = path if path and os.path.isdir(path) else os.path.dirname(path or "")
+    origin = _find_name_origin(parsed, path) if path is not None and not parsed.name else None
     return ResolvedDefinition(
         parsed=parsed,
         digest=digest_bytes(form),
         canonical=form,
         settings_digest=digest_bytes(settings),
         settings_canonical=settings,
-        source=SourceView(path=path, format=parsed.format, name=parsed.name or os.path.basename(folder) or None),
+        source=SourceView(
+            path=path, format=parsed.format, name=parsed.name or (origin.name if origin else None) or None
+        ),
         warnings=[_view_notice(notice) for notice in (*notices, *parsed.warnings)],
         absent=absent,
         guards=None if files.has_read_folders or is_sent else tuple(files.guards.values()),
         defaults=defaults,
         project=None if is_sent or selector.no_project else parsed.project,
         lock_file=lock_file,
+        origin=origin,
         chosen=list_chosen(selector),
         base=make_base(made.base, defaults),
     )
+
+
+def _find_name_origin(parsed: ReadResult, path: str) -> NameOrigin:
+    """Return where the name of a definition that states none is from: its script, else its folder."""
+    is_script = parsed.format == "pep723"
+    return find_origin(path if is_script or os.path.isdir(path) else os.path.dirname(path), is_script=is_script)
 
 
 def _find_file_or_additions(selector: EnvironmentSelector, files: WatchedFiles) -> DiscoveredFile | None:

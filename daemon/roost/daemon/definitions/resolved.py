@@ -10,6 +10,7 @@ from roost.daemon.definitions.editables import has_editables
 from roost.daemon.oci.target_platforms import local_platform, target_image_platform
 from roost.model.definition import Defaults, Definition, InputFile, ProjectSource, ReadResult, Settings
 from roost.model.locks.lock import Lock
+from roost.model.origins import NameOrigin
 from roost.model.records import HOST_SCOPE, FileStamp
 from roost.wire.plans import Reason, SourceView
 from roost.wire.protocol import WarningView
@@ -87,6 +88,8 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """What is installed on top of the definition for a target that runs prefixes, unless the request leaves it out."""
     environment: tuple[str, int] | None = None
     """Name and version of a registered environment."""
+    origin: NameOrigin | None = None
+    """Where the name is from, unless the definition states it or it belongs to the origin already."""
     chosen: dict[str, object] = {}
     """The options by which it is another one than its file or environment says, as runs record them. It belongs to the
     request: no version of an environment is registered for it."""

@@ -61,10 +61,21 @@ class EnvironmentResolver:
             resolved = await resolve_environment(self._store, selector, file)
         else:
             resolved = await resolve(selector, self._config.defaults, file, folder, workers=self._workers, files=files)
-            resolved = await follow_reference(self._store, resolved)
+            resolved = await follow_reference(self._store, await self._use_claimed_name(resolved))
         if selector.environment is not None or resolved.parsed.registered is not None:
             resolved = await asyncio.to_thread(apply_to_registered, resolved, selector)
         return await locate_stored_wheels(self._store.layout, resolved)
+
+    async def _use_claimed_name(self, resolved: ResolvedDefinition) -> ResolvedDefinition:
+        """Return ``resolved`` with the name that belongs to its origin, if any does."""
+        if resolved.origin is None:
+            return resolved
+        name = await self._store.index.find_claimed_name(resolved.origin.key)
+        if name is None:
+            return resolved
+        return msgspec.structs.replace(
+            resolved, source=msgspec.structs.replace(resolved.source, name=name), origin=None
+        )
 
     async def target(
         self, resolved: ResolvedDefinition, request: Request, selector: EnvironmentSelector

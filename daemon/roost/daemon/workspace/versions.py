@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Sequence
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -14,10 +17,16 @@ from roost.daemon.workspace.local_content import store_local_content
 from roost.model.errors import InvalidRequestError
 from roost.model.locks.lock import Lock
 from roost.model.names import CURATED_PREFIX, check_new_label, check_new_name, derive_name, parse_reference
+from roost.model.origins import NameClaim, NameOrigin, format_origin, list_candidates
 from roost.model.records import EnvironmentBody, EnvironmentVersion, NewGeneration, NewVersion, RegistrationResult
 from roost.store.index.removals import RemovedVersions
 from roost.store.store import Store
+from roost.wire.protocol import WarningView
 
+_MOST_CANDIDATES = 1000
+"""Names that are tried for one origin."""
+_MOST_LOOKED_AT = 4
+"""Names whose owners are looked for on the disk."""
 ResolvedT = TypeVar("ResolvedT", bound=ResolvedDefinition)
 
 
@@ -51,7 +60,10 @@ class EnvironmentVersions:
                 raise InvalidRequestError(
                     "The definition has no name of its own", hint="Give one: `roost env register --name NAME …`."
                 )
+            resolved = await self.claim_name(resolved)
             name = derive_name(resolved.source.name)
+        else:
+            await self._claim_own_name(resolved, name)
         checked_name = check_new_name(name)
         checked_labels = tuple(check_new_label(label) for label in labels)
         checked_origin = origin and str(parse_reference(origin))
@@ -83,11 +95,41 @@ class EnvironmentVersions:
         """
         if resolved.environment is not None or resolved.chosen or resolved.parsed.format == RUN_FORMAT:
             return resolved
+        resolved = await self.claim_name(resolved)
         name = derive_name(resolved.source.name)
         version = await self._store.index.environments.find_same(name, resolved.digest, resolved.settings_digest)
         if version is None:
             version = (await self.add(make_new_version(resolved, name, by_hand=False))).version
         return msgspec.structs.replace(resolved, environment=(version.name, version.version))
+
+    async def claim_name(self, resolved: ResolvedT) -> ResolvedT:
+        """Return ``resolved`` with the automatic name that belongs to its origin from now on, and a warning if it would
+        have another one, were that not another's."""
+        origin = resolved.origin
+        if origin is None:
+            return resolved
+        claim = await self._claim_any(origin, resolved.digest, tuple(islice(list_candidates(origin), _MOST_CANDIDATES)))
+        if claim is None:
+            return resolved
+        warnings = resolved.warnings
+        if claim.wanted is not None:
+            owner = format_origin(claim.owner)
+            message = f"The environment is named {claim.name}, since {claim.wanted} is that of {owner}"
+            warnings = [*warnings, WarningView(code="name-taken", message=message)]
+        source = msgspec.structs.replace(resolved.source, name=claim.name)
+        return msgspec.structs.replace(resolved, source=source, origin=None, warnings=warnings)
+
+    async def _claim_own_name(self, resolved: ResolvedDefinition, name: str) -> None:
+        """Claim a name that somebody gave, if it is the automatic one: later runs belong to the same environment."""
+        if resolved.origin is not None and name == next(list_candidates(resolved.origin)):
+            await self._claim_any(resolved.origin, resolved.digest, (name,))
+
+    async def _claim_any(self, origin: NameOrigin, digest: str, names: tuple[str, ...]) -> NameClaim | None:
+        """Claim the first of ``names`` that may belong to ``origin``."""
+        index = self._store.index
+        owners = await index.list_owners(names[:_MOST_LOOKED_AT])
+        gone = await asyncio.to_thread(_find_gone, owners) if owners else frozenset[str]()
+        return await index.claim_name(origin, names, digest, gone)
 
     async def set_labels(self, name: str, labels: Sequence[str], version: int) -> EnvironmentVersion:
         """Set or move labels, all of them or none. Raises NameInvalidError, EnvironmentUnknownError."""
@@ -129,6 +171,11 @@ class EnvironmentVersions:
         for number in removed.versions:
             await self._events.append("environment-removed", name=name, version=number)
         return removed
+
+
+def _find_gone(paths: Sequence[str]) -> frozenset[str]:
+    """Return those of ``paths`` that no longer exist. Blocks."""
+    return frozenset(path for path in paths if not os.path.lexists(path))
 
 
 def make_new_version(

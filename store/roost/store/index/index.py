@@ -6,7 +6,7 @@ Any method may raise ``StoreFullError`` (a write on a full disk, of which nothin
 
 from __future__ import annotations
 
-from roost.store.index import removals, transactions
+from roost.store.index import names, removals, transactions
 from roost.store.index.database import Database
 from roost.store.index.queries import Queries, Read, Scan, Write
 from roost.store.index.tables.artifacts import ArtifactTable, PinTable
@@ -35,6 +35,9 @@ class Index(Queries):
     """
 
     load_facts = Read(transactions.load_facts)
+    find_claimed_name = Read(names.find_claimed_name)
+    list_owners = Read(names.list_owners)
+    claim_name = Write(names.claim_name)
     publish_prefix = Write(transactions.publish_prefix)
     reuse_prefix = Write(transactions.reuse_prefix)
     publish_image = Write(transactions.publish_image)

@@ -208,6 +208,16 @@ END;
 CREATE TRIGGER bodies_dropped AFTER DELETE ON bodies BEGIN
     DELETE FROM lock_bodies WHERE body = OLD.id;
 END;
+-- Whose an automatic name of an environment is: see names.py. `key` is the same for all clones of a repository, `place`
+-- where the name was claimed.
+CREATE TABLE environment_origins (
+    key TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    place TEXT NOT NULL,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX environment_origins_name ON environment_origins (name);
+CREATE INDEX environment_origins_place ON environment_origins (place);
 """
 
 MIGRATIONS: dict[int, str] = {

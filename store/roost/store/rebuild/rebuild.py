@@ -211,6 +211,7 @@ _MEANINGS = {
     "locks": "locks (definitions without one are solved again)",
     "bodies": "contents of versions of environments",
     "environments": "names of environments",
+    "environment_origins": "which folders and repositories automatic names of environments belong to",
     "versions": "versions of environments",
     "removed_versions": "numbers of versions that were removed",
     "labels": "labels of versions",

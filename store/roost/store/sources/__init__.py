@@ -2,9 +2,10 @@
 
 Read ``discover`` (the search from a working folder upwards; ``stops`` says what ends it) and ``files`` (``LocalFiles``,
 which readers and digests use) first; ``python_versions`` searches for a ``.python-version``, ``conda_environments``
-finds conda environments, ``conda_prefixes`` with ``installed_pip`` reads one.
+finds conda environments, ``conda_prefixes`` with ``installed_pip`` reads one; ``repositories``
+finds the repository and remote of a file.
 
 May import ``roost.model`` and its readers.
 
-Doors: conda_environments, conda_prefixes, discover, files, python_versions.
+Doors: conda_environments, conda_prefixes, discover, files, python_versions, repositories.
 """
