@@ -22,6 +22,15 @@ from tests.support.roost_process import Roost, new_roost
 from roost.model.lock_files.lock_file import digest_lines
 from roost.model.locks.lock import Lock, Wheel, digest_lock
 
+UV_LOCK = """version = 1
+requires-python = ">=3.10"
+[[package]]
+name = "app"
+version = "0"
+source = { virtual = "." }
+[package.metadata]
+requires-dist = [{ name = "left" }]
+"""
 LEFT = ("--", "python", "-c", "import left; print(left.value)")
 
 
@@ -175,7 +184,8 @@ def test_what_does_not_fit_is_said_and_only_preferred(roost: Roost) -> None:
     checked = roost.run("lock", "--check")
     assert checked.returncode == 1
     assert "pip.requirements: left<2 -> left" in checked.stdout
-    roost.ok("lock", "--write")
+    written = roost.run("lock", "--write")
+    assert (written.returncode, "is for another content" in written.stderr) == (0, False), "it is what is being mended"
     assert roost.run("lock", "--check").returncode == 0
     assert roost.json("build", "--locked")["build"]["lock_digest"]
     # Options that make another definition prefer its versions in silence.
@@ -183,6 +193,10 @@ def test_what_does_not_fit_is_said_and_only_preferred(roost: Roost) -> None:
     assert (said.stdout.strip(), "lock" in said.stderr.replace("locking", "")) == ("1.0", False)
     roost.ok("lock", "--write", "--rebuild")
     assert roost.ok("exec", "--locked", *LEFT).strip() == "2.0"
+    # That another tool's lock is stale stays said: writing this one does not mend it.
+    roost.write("pyproject.toml", "[project]\nname = 'app'\nversion = '0'\ndependencies = ['left', 'right']\n")
+    roost.write("uv.lock", UV_LOCK)
+    assert "has changed since this lock was made (right)" in roost.run("lock", "--write", "-f", "uv.lock").stderr
     assert "lock --write --rebuild" in roost.run("build", "--rebuild").stderr, "the file stays what it was"
     assert "Name that file" in failure(roost, 3, "build", "-f", "roost.lock")["hint"]
     os.unlink(roost.folder / "roost.lock")

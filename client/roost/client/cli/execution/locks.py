@@ -94,7 +94,7 @@ def _write_lock_file(context: Context) -> int:
     request: Json = {"what": build_selector(context), "target": options.target, "platforms": options.platform}
     request.update({"rebuild": True} if options.rebuild else {})
     result = _request_writing(context, {**request, "umask": _umask()})
-    context.note_warnings(each for each in result.get("warnings", []) if each["code"] != "lock-stale")
+    context.note_warnings(result.get("warnings", []))
     context.print_json(result) if context.json else context.print_lines(_written_lines(result))
     return 0
 
