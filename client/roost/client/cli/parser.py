@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from roost.client.cli.context import Context
-from roost.client.errors import usage_error
 from roost.wire.installation import VERSION
 
 Handler = Callable[[Context], int]
@@ -42,40 +41,32 @@ class ExampleFormatter(argparse.RawDescriptionHelpFormatter):
     """Leaves examples as they are written."""
 
 
-_ADD = "`roost add PKG` adds packages to the environment file; `roost build` makes ready what it says."
-_SYNC = "`roost build` makes ready what the environment file says; `roost run` does so by itself."
-FOREIGN_COMMANDS = {
-    "roost install": _ADD,
-    "roost uninstall": "`roost remove PKG` removes packages from the environment file.",
-    **{f"roost {word}": "`roost init` begins an environment file." for word in ("create", "new")},
-    "roost sync": _SYNC,
-    "roost activate": "`roost shell` starts a shell in the environment; `roost run` needs no activation.",
-    **{f"roost {word}": "`roost build --rebuild` chooses new versions." for word in ("update", "upgrade")},
-}
-"""What other tools call a command, and how the same is done here."""
-
-
 class CommandParser(argparse.ArgumentParser):
-    """Raises its errors as ClientError, so that they look like all others, in JSON too."""
+    """Raises its errors as ClientError, so that they look like all others, in JSON too, and name what was typed."""
+
+    _typed: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401  # of two overloads
+        """Note what was typed, for errors."""
+        self._typed = list(args or ())
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises: ClientError with exit status 2."""
-        raise usage_error(message[:1].upper() + message[1:], f"See `{self.prog} --help`.")
+        from roost.client.cli.mistakes import explain_usage  # only after a mistake
+
+        raise explain_usage(self, message)
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        """Raises: ClientError for an unknown command, without the list of all that argparse would print."""
-        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
-            raise usage_error(f"`{self.prog}` has no command {value!r}.", self._find_hint(str(value), action.choices))
-        super()._check_value(action, value)
+        """Raises: ClientError for an unknown command or choice, without the list of all that argparse would print."""
+        if action.choices is None or value in action.choices:
+            return
+        from roost.client.cli.mistakes import unknown_choice_error, unknown_command_error  # only after a mistake
 
-    def _find_hint(self, word: str, commands: Iterable[str]) -> str:
-        from difflib import get_close_matches  # only after a mistake
-
-        if hint := FOREIGN_COMMANDS.get(f"{self.prog} {word}"):
-            return hint
-        near = get_close_matches(word, list(commands), n=1)
-        help_hint = f"`{self.prog} --help` lists the commands."
-        return f"Did you mean `{self.prog} {near[0]}`? {help_hint}" if near else help_hint
+        if not isinstance(action, argparse._SubParsersAction):
+            raise unknown_choice_error(self, action, str(value))
+        typed = list(self._typed)
+        raise unknown_command_error(self, typed[typed.index(str(value)) :], build_parser)
 
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -158,7 +149,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     own, command = split_command(parser, arguments) if arguments[0] in TRAILING_COMMAND else (list(arguments), [])
     options, unknown = parser.parse_known_args(own)
     if unknown:
-        _refuse_unknown(_find_command(parser, own), unknown)
+        from roost.client.cli.mistakes import unknown_option_error  # only after a mistake
+
+        raise unknown_option_error(_find_command(parser, own), unknown)
     options.command = command
     options.folders = [*folders, *options.folders]
     return options
@@ -176,26 +169,6 @@ def split_folders(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def find_command_word(arguments: Sequence[str]) -> str | None:
     """Return the command that ``arguments`` name, known or not; ``None`` if there is none."""
     return next(iter(split_folders(arguments)[1]), None)
-
-
-def _refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
-    """Raise ClientError with what the first unknown option may be meant to be."""
-    from difflib import get_close_matches  # only after a mistake
-
-    known = [
-        name
-        for action in parser._actions
-        if action.help != argparse.SUPPRESS
-        for name in action.option_strings
-        if name.startswith("--")
-    ]
-    word = unknown[0].partition("=")[0].lower().replace("_", "-")
-    near = get_close_matches(word, known, n=1) if word.startswith("--") else []
-    hint = f"See `{parser.prog} --help`."
-    raise usage_error(
-        f"Unknown option or argument: {' '.join(unknown)}",
-        f"Did you mean `{near[0]}`? {hint}" if near else hint,
-    )
 
 
 def _find_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ import pytest
 from roost.client.cli import main
 from roost.client.cli.context import Context
 from roost.client.cli.execution import locks
-from roost.client.cli.parser import FOREIGN_COMMANDS, MODULES, build_parser, commands_of, parse, split_command
+from roost.client.cli.parser import MODULES, build_parser, commands_of, parse, split_command
 from roost.client.cli.selector import build_selector
 from roost.client.errors import ClientError
 from roost.client.launch.folders import enter_leading_folders
@@ -95,22 +95,6 @@ def test_what_is_too_much_is_named_with_the_help_that_says_more(words, where, ca
     assert "Did you mean" not in said
 
 
-@pytest.mark.parametrize(
-    ("words", "near"),
-    [
-        ("run --wiht six", "--with"),
-        ("exec --no_project -- python", "--no-project"),
-        ("plan --sovle", "--solve"),
-        ("add --dryrun six", "--dry-run"),
-        ("cache gc --jsno", "--json"),
-        ("env export --Format=pixi", "--format"),
-    ],
-)
-def test_an_option_is_proposed_for_one_that_is_misspelt(words, near, capsys):
-    assert main.run(words.split()) in (2, 125)
-    assert f"Did you mean `{near}`?" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(("word", "example"), [("run", "roost run train.py"), ("exec", "roost exec -- python -V")])
 def test_a_missing_command_is_asked_for_with_an_example_of_the_same_command(word, example, capsys):
     assert main.run([word]) == 125
@@ -177,31 +161,6 @@ def test_a_command_imports_little() -> None:
 def test_an_empty_path_is_not_the_working_folder(capsys):
     assert main.run(["watch", "add", ""]) == 2
     assert "A PATH is empty." in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["pla"], "`roost` has no command 'pla'.\n  Did you mean `roost plan`?"),
-        (["install", "numpy"], "`roost` has no command 'install'.\n  `roost add PKG`"),
-        (["create"], "`roost` has no command 'create'.\n  `roost init` begins"),
-        (["upgrade"], "`roost build --rebuild` chooses new versions."),
-        (["cache", "gcc"], "`roost cache` has no command 'gcc'.\n  Did you mean `roost cache gc`?"),
-        (["cache", "add"], "`roost cache --help` lists the commands."),
-    ],
-)
-def test_an_unknown_command_is_answered_in_two_lines(
-    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main.run(words) == 2
-    printed = capsys.readouterr().err
-    assert expected in printed
-    assert len(printed.splitlines()) == 2
-
-
-def test_other_tools_words_are_no_commands_of_roost() -> None:
-    commands = {command for names in MODULES.values() for command in names}
-    assert not commands & {words.split()[1] for words in FOREIGN_COMMANDS}
 
 
 @pytest.mark.parametrize("words", ["-C a -C b plan -C c", "-C a plan -C b -C c", "plan -Ca -C b -C c"])
