@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from roost.model.definition import Defaults, Definition, ProjectSource, Settings
+from roost.model.history import RunNotes
 
 ArtifactKind = Literal["prefix", "image"]
 ArtifactState = Literal["building", "ready", "retired", "deleting"]
@@ -135,7 +136,7 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):
     error: dict[str, object] | None = None
 
 
-class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+class RunRecord(RunNotes, frozen=True, kw_only=True):
     """A run of a command: queued, in progress or ended."""
 
     id: str
@@ -446,5 +447,4 @@ class WatchRecord(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b"{}"
     """JSON of ``daemon.watch``: what is watched, and what came of its last content."""
     inputs: bytes | None = None
-    """JSON of ``daemon.watch``: the paths that the last content was read from, with their states; ``None``: those that
-    are stored already."""
+    """JSON of ``daemon.watch``: paths of the last content, with their states; ``None``: those that are stored."""

@@ -150,7 +150,7 @@ CREATE INDEX artifacts_bytecode_due ON artifacts (created, id) WHERE bytecode_du
 """
 _TENTH = """
 -- What the history of runs is searched by, narrow rows beside the records: see records.py. `command` are its words with
--- a space between them, `tags` each with a line feed before it and one after the last.
+-- a space between them.
 CREATE TABLE run_facts (
     number INTEGER PRIMARY KEY,
     state TEXT NOT NULL,
@@ -160,30 +160,38 @@ CREATE TABLE run_facts (
     version INTEGER,
     experiment TEXT NOT NULL,
     cwd TEXT NOT NULL,
-    command TEXT NOT NULL,
-    tags TEXT NOT NULL
+    command TEXT NOT NULL
 );
 INSERT INTO run_facts
     SELECT number, state, created, coalesce(json_extract(r, '$.target'), ''),
         coalesce(json_extract(r, '$.environment_name'), ''), json_extract(r, '$.environment_version'),
         coalesce(json_extract(r, '$.experiment'), ''), coalesce(json_extract(r, '$.cwd'), ''),
-        coalesce((SELECT substr(group_concat(value, ' '), 1, 4096) FROM json_each(r, '$.command')), ''), ''
+        coalesce((SELECT substr(group_concat(value, ' '), 1, 4096) FROM json_each(r, '$.command')), '')
     FROM (SELECT number, state, created,
         CASE WHEN json_valid(CAST(record AS TEXT)) THEN CAST(record AS TEXT) ELSE '{}' END AS r FROM runs);
+CREATE INDEX run_facts_environment ON run_facts (environment);
+CREATE INDEX run_facts_experiment ON run_facts (experiment) WHERE experiment <> '';
+CREATE TABLE run_tags (
+    tag TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (tag, number)
+) WITHOUT ROWID;
 CREATE TRIGGER run_facts_added AFTER INSERT ON runs BEGIN
     INSERT INTO run_facts
         SELECT NEW.number, NEW.state, NEW.created, coalesce(json_extract(r, '$.target'), ''),
             coalesce(json_extract(r, '$.environment_name'), ''), json_extract(r, '$.environment_version'),
             coalesce(json_extract(r, '$.experiment'), ''), coalesce(json_extract(r, '$.cwd'), ''),
-            coalesce((SELECT substr(group_concat(value, ' '), 1, 4096) FROM json_each(r, '$.command')), ''),
-            coalesce((SELECT char(10) || group_concat(value, char(10)) || char(10) FROM json_each(r, '$.tags')), '')
+            coalesce((SELECT substr(group_concat(value, ' '), 1, 4096) FROM json_each(r, '$.command')), '')
         FROM (SELECT CAST(NEW.record AS TEXT) AS r);
+    INSERT OR IGNORE INTO run_tags
+        SELECT value, NEW.number FROM json_each(CAST(NEW.record AS TEXT), '$.tags') WHERE type = 'text';
 END;
 CREATE TRIGGER run_state_changed AFTER UPDATE OF state ON runs WHEN NEW.state IS NOT OLD.state BEGIN
     UPDATE run_facts SET state = NEW.state WHERE number = NEW.number;
 END;
 CREATE TRIGGER run_facts_dropped AFTER DELETE ON runs BEGIN
     DELETE FROM run_facts WHERE number = OLD.number;
+    DELETE FROM run_tags WHERE number = OLD.number;
 END;
 -- Numbers of versions that were removed, or that runs name and no index has: they are given to no other version. `body`
 -- is the digest of the content that had the number, empty if that is not known: the same content may have it again.

@@ -55,6 +55,7 @@ _DERIVED = frozenset(
         "lock_bodies",
         "project_layers",
         "run_facts",
+        "run_tags",
         "disk_usage",
         "idle_work",
         "artifacts",
