@@ -16,7 +16,7 @@ PRINTING = {
     "roost.client.api.run_output.RunOutput": "the command's own output, ids and states",
     "roost.client.cli.environments.editor._ask_again": "a question without text of others",
     "roost.client.cli.administration.purge._confirm": "a question without text of others",
-    "roost.client.cli.execution.runs._output_printer": "the command's own output",
+    "roost.client.cli.history.waiting._output_printer": "the command's own output",
     "roost.client.cli.execution.follow._print_record": "JSON",
     "roost.client.cli.execution.launches.exec_command": "`foreign_program_note`",
     "roost.client.cli.execution.launches._start": "`CommandError.format`",

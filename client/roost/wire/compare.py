@@ -98,6 +98,8 @@ class DiffResponse(msgspec.Struct, kw_only=True):
     definition: list[Difference]
     settings: list[Difference]
     lock: LockDiff | None
+    runs: list[Difference] = []
+    """If both sides are runs: in what these differ apart from their environments. ``differ`` is without these."""
     warnings: list[WarningView] = []
 
 

@@ -71,6 +71,8 @@ class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Variables of the client whose values are in words of the command. They are recorded as ``${NAME}``."""
     experiment: str | None = None
     detach: bool = False
+    keep_output: bool = False
+    """The client stores the output in the run's folder, as ``wire.run_output`` says."""
     environ_of_client: dict[str, str] = {}
     """The client's own variables, for a detached run only; never stored."""
     python_path: str | None = None
@@ -78,6 +80,55 @@ class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     terminal: Terminal | None = None
     """The client's terminal, for a container; ``None``: standard output and standard error stay separate."""
     container: ContainerOptions = ContainerOptions()
+
+
+class RunsQuery(msgspec.Struct, kw_only=True):
+    """The latest ``limit`` runs to which all that is given applies, or the latest of them before the run ``before``."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    before: str | None = None
+    """Id of a run, its beginning, or ``latest``."""
+    env: str | None = None
+    """``NAME`` or ``NAME:VERSION``."""
+    experiment: str | None = None
+    state: str | None = None
+    """One of these states, with commas between them."""
+    since: str | None = None
+    """An age such as ``3d`` or ``2h``, a date, or a time (RFC 3339)."""
+    command: str | None = None
+    """A part of the command."""
+    target: str | None = None
+    cwd: str | None = None
+    """Started in this folder or below it: an absolute path."""
+    tag: str | None = None
+    """All of these tags, with commas between them."""
+
+
+class RunAnnotation(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Change the note and the tags of a run."""
+
+    note: str | None = None
+    """Empty: without a note from now on. ``None``: as it is."""
+    add_tags: list[str] = []
+    remove_tags: list[str] = []
+
+
+class CodeView(msgspec.Struct, kw_only=True):
+    """The git repository that a run was started in, as far as it could be found out."""
+
+    root: str
+    """Folder of the working tree."""
+    commit: str | None
+    branch: str | None
+    dirty: bool | None
+    """Whether the tree differed from the commit, or had files that git neither tracks nor ignores; ``null``:
+    unknown."""
+    changed: int | None
+    untracked: int | None
+    delay: float | None
+    """Seconds from the record of the run, before its command began, until the state of the tree was known."""
+    reason: str | None
+    """Why something of this is unknown."""
 
 
 class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -156,6 +207,14 @@ class RunView(msgspec.Struct, kw_only=True):
     created: str = ""
     interpreter: dict[str, object] | None = None
     error: ErrorBody | None = None
+    host: str = ""
+    """Name of the machine."""
+    git: CodeView | None = None
+    """``null``: it was started outside of a git repository, or that is not known."""
+    note: str | None = None
+    tags: list[str] = []
+    output_kept: bool = False
+    """Whether the output is stored, as that of every detached run is."""
 
 
 class RunResponse(msgspec.Struct, kw_only=True):
@@ -171,6 +230,8 @@ class RunResponse(msgspec.Struct, kw_only=True):
     """The words of a rerun, if the record has ``${NAME}`` in place of values."""
     attach: bool = False
     """Whether the run is in a container, which ``POST /v1/runs/{id}/attach`` starts."""
+    output_bytes: int = 0
+    """The bound of the output that the client stores, if it does so (``keep_output``)."""
     watched: bool = False
     """Whether the daemon watches the client's process: it learns from the folder that the command has started, and from
     the end of the process that it has ended. Otherwise the client reports both."""

@@ -78,6 +78,8 @@ def find_tag_fault(tag: str) -> str | None:
         return f"it has more than {MAX_TAG} characters"
     if not tag.isprintable() or any(character.isspace() for character in tag):
         return "it has white space or characters that can't be printed"
+    if "," in tag:
+        return "it has a comma, which separates tags"
     return "it begins with `-`, as options do" if tag.startswith("-") else None
 
 

@@ -159,11 +159,11 @@ class RunRecord(RunNotes, frozen=True, kw_only=True):
     experiment: str | None = None
     rerun_of: str | None = None
     """The run that this one repeats."""
-    options: dict[str, object] = {}
+    options: dict[str, object] = msgspec.field(default_factory=dict)
     """What the request chose of the definition and added to it: ``python``, ``extras``, ``groups``, ``with``."""
-    engine: dict[str, str] = {}
+    engine: dict[str, str] = msgspec.field(default_factory=dict)
     """The variables (``DOCKER_HOST`` …) that name the engine of a run in a container, if the config did not."""
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     """Names only."""
     word_variables: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.daemon.runs.processes import _read_at
+from roost.daemon.runs.stored_output import read_at
 from roost.wire.run_output import OutputCut, OutputWatch, StoredOutput, bound_output, plan_cut, read_cut
 
 LIMIT = 1_000_000
@@ -41,7 +41,7 @@ def write_lines(path: Path, first: int, last: int) -> None:
 
 def read_all(folder: Path) -> bytes:
     found, offset = b"", 0
-    while (step := _read_at(str(folder), offset))[0]:
+    while (step := read_at(str(folder), offset))[0]:
         found, offset = found + step[0], step[1]
     return found
 
@@ -85,11 +85,11 @@ def test_a_short_output_is_whole(tmp_path: Path) -> None:
 def test_a_follower_inside_of_what_is_left_out_is_told_how_much(tmp_path: Path) -> None:
     (tmp_path / "output").write_bytes(bytes(1000) + b"newest")
     (tmp_path / "output.cut").write_text('{"start": 100, "end": 1000}')
-    assert _read_at(str(tmp_path), 400) == (
+    assert read_at(str(tmp_path), 400) == (
         b"\n[roost: 600 bytes of output are left out here: runs.output_bytes]\n",
         1000,
     )
-    assert _read_at(str(tmp_path), 1000) == (b"newest", 1006)
+    assert read_at(str(tmp_path), 1000) == (b"newest", 1006)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"start": "x", "end": 1}', "\0"])

@@ -1,4 +1,4 @@
-"""Long lists a page at a time: the latest rows, and the rows before any of them.
+"""Long lists a page at a time: the latest rows, and the rows before any of them; routes of one row.
 
 Shared by the lists of builds, runs and environments.
 """
@@ -6,11 +6,12 @@ Shared by the lists of builds, runs and environments.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from roost.client.cli.context import Context
+from roost.client.errors import usage_error
 
 MAX_ROWS = 1000
 """Rows that the daemon returns in one answer."""
@@ -35,12 +36,21 @@ def add_paging_options(parser: argparse.ArgumentParser, noun: str) -> None:
     parser.add_argument("--before", metavar="ID", help=f"rows before this {noun}")
 
 
-def request_page(context: Context, family: str) -> dict[str, Any]:
+def request_page(context: Context, family: str, filters: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the answer for ``runs`` or ``builds``. Note that there may be older rows if the page is full."""
     options = context.options
-    query = {"limit": options.limit, **({"before": options.before} if options.before else {})}
+    query = {"limit": options.limit, **(filters or {}), **({"before": options.before} if options.before else {})}
     answer = context.request("GET", f"/v1/{family}?{urlencode(query)}")
     rows = answer[family]
     if len(rows) == options.limit:
-        context.note(f"there may be older ones: roost {family} list --before {rows[-1]['id']}")
+        again = "the same with" if filters else f"roost {family} list"
+        context.note(f"there may be older ones: {again} --before {rows[-1]['id']}")
     return answer
+
+
+def record_route(kind: str, record_id: str, *parts: str) -> str:
+    """Return the path of the ``run`` or ``build`` that the command line names. Raises: ClientError if none can have
+    that id."""
+    if record_id in ("", ".", ".."):  # a route can't contain them
+        raise usage_error(f"{record_id!r} is not a {kind} id.", f"`roost {kind}s list` shows the latest ones.")
+    return "/".join((f"/v1/{kind}s/{quote(record_id, safe='')}", *parts))

@@ -20,7 +20,7 @@ MODULES = {
     "execution.plans": ("plan", "digest"),
     "execution.locks": ("lock",),
     "execution.builds": ("build", "builds"),
-    "execution.runs": ("runs",),
+    "history.family": ("runs",),
     "editing.beginning": ("init",),
     "editing.packages": ("add", "remove"),
     "environments.family": ("env",),

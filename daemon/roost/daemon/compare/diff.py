@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 
 from roost.daemon.compare.operands import Operand
+from roost.daemon.compare.run_differences import find_run_differences
 from roost.daemon.engines.conda.rules import CondaRules
 from roost.model.canonical.differences import find_differences
 from roost.model.canonical.form import canonicalise_settings
@@ -32,6 +33,7 @@ async def diff_operands(rules: CondaRules, before: Operand, after: Operand) -> D
         definition=definition,
         settings=settings,
         lock=lock,
+        runs=find_run_differences(before.run, after.run) if before.run and after.run else [],
         warnings=[*before.resolved.warnings, *after.resolved.warnings],
     )
 

@@ -19,10 +19,13 @@ from roost.model.names import NameInvalidError, derive_name, parse_reference
 from roost.model.records import HOST_SCOPE, Generation, RunRecord
 from roost.store.index.index import Index
 from roost.store.index.tables.environments import EnvironmentUnknownError
+from roost.store.index.tables.records import LATEST
 from roost.wire.compare import Side, SideView
 from roost.wire.plans import EnvironmentSelector
 
 _RUN_ID = re.compile(r"r\d{8}-\d{6}-[0-9a-f]{6}")
+_RUN_PREFIX = re.compile(r"r\d{8}(-(\d{1,6}(-[0-9a-f]{0,5})?)?)?")
+"""What is read as the beginning of a run's id if nothing else has that name."""
 
 
 class Operand(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +34,7 @@ class Operand(msgspec.Struct, frozen=True, kw_only=True):
     view: SideView
     resolved: ResolvedDefinition
     lock: Lock | None = None
+    run: RunRecord | None = None
 
 
 class _OperandLock(NamedTuple):
@@ -95,8 +99,10 @@ class OperandFinder:
 
     async def _find(self, cwd: str, side: Side, platform: str | None) -> Operand:
         selector = await self._parse_side(cwd, side) if isinstance(side, str) else side
-        resolved = await self._resolver.resolve(selector)
         run = await self._runs.get(selector.run) if selector.run is not None else None
+        if run is not None:  # by its whole id from now on: `latest` may be another one in a moment
+            selector = msgspec.structs.replace(selector, run=run.id)
+        resolved = await self._resolver.resolve(selector)
         view = _view_operand(resolved, run, cwd)
         if run is not None:
             found = await self._find_lock_of_run(run, platform)
@@ -109,11 +115,11 @@ class OperandFinder:
                 view.lock_digest = digest_lock(found.lock)
         view.platform = found.lock.platform if found.lock else None
         view.lock_missing = found.fault and f"{view.title} {found.fault}"
-        return Operand(view=view, resolved=resolved, lock=found.lock)
+        return Operand(view=view, resolved=resolved, lock=found.lock, run=run)
 
     async def _parse_side(self, cwd: str, text: str) -> EnvironmentSelector:
-        """Return the selector for ``text``: the id of a run, a path if it contains ``/``, a registered environment,
-        else a file."""
+        """Return the selector for ``text``: the id of a run, a path if it contains ``/``, a registered environment, a
+        file, else the beginning of a run's id or ``latest``."""
         if _RUN_ID.fullmatch(text):
             return EnvironmentSelector(cwd=cwd, run=text)
         if "/" in text or text in (".", ".."):
@@ -123,6 +129,8 @@ class OperandFinder:
         except (NameInvalidError, EnvironmentUnknownError) as error:
             if await asyncio.to_thread(os.path.exists, os.path.join(cwd, text)):
                 return EnvironmentSelector(cwd=cwd, file=text)
+            if text == LATEST or _RUN_PREFIX.fullmatch(text):
+                return EnvironmentSelector(cwd=cwd, run=await self._runs.records.find_id(text))
             if isinstance(error, NameInvalidError) or "version" in error.fields or "label" in error.fields:
                 raise
             raise EnvironmentUnknownError(

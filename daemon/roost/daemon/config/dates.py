@@ -1,4 +1,4 @@
-"""Dates and times in the form in which people write them, for ``--as-of``."""
+"""Dates and times in the form in which people write them, for ``--as-of`` and ``--since``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ _EARLIEST_YEAR = 1970
 _EARLIEST_ZONE = timedelta(hours=14)
 """Offset of the earliest time zone from UTC: a day has begun once it has begun there."""
 _HINT = "Write it as 2020-07-08 or 2020-07-08T12:00:00Z."
+_AGE = re.compile(r"(\d{1,6})(s|min|m|h|d|w)", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SINCE_HINT = "Write an age (90s, 30m, 2h, 3d, 1w), a day (2020-07-08) or a time (2020-07-08T12:00:00Z)."
 
 
 def parse_as_of(text: str | None, now: datetime | None = None) -> datetime | None:
@@ -29,6 +32,35 @@ def parse_as_of(text: str | None, now: datetime | None = None) -> datetime | Non
             f"{text} is in the future",
             hint="Use a date in the past; to solve as of now, use --rebuild.",
         )
+    return moment
+
+
+def parse_since(text: str, now: datetime | None = None) -> datetime:
+    """Return the time that ``text`` names: an age counts back from ``now``, a date means its begin in UTC, and a time
+    without a zone is in UTC.
+
+    Raises: InvalidRequestError if ``text`` is none of these, or is in the future.
+    """
+    current = now or datetime.now(timezone.utc)
+    if age := _AGE.fullmatch(text):
+        try:
+            return current - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        except OverflowError:
+            return datetime(_EARLIEST_YEAR, 1, 1, tzinfo=timezone.utc)
+    if not _DATE_OR_TIME.fullmatch(text):
+        raise InvalidRequestError(f"{text!r} is neither an age nor a date", hint=_SINCE_HINT, fields={"field": "since"})
+    try:
+        moment = datetime.fromisoformat(_normalize_for_python_310(text))
+    except ValueError as error:
+        message = f"{text!r} is not a valid date: {error}"
+        raise InvalidRequestError(message, hint=_SINCE_HINT, fields={"field": "since"}) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    try:
+        moment = moment.astimezone(timezone.utc)
+    except OverflowError:
+        return datetime(_EARLIEST_YEAR, 1, 1, tzinfo=timezone.utc)
+    if moment > current:
+        raise InvalidRequestError(f"{text} is in the future", hint=_SINCE_HINT, fields={"field": "since"})
     return moment
 
 

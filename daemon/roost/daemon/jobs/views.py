@@ -15,7 +15,7 @@ from roost.model.records import HOST_SCOPE, Artifact, Generation, RunRecord
 from roost.wire.environments import GenerationView
 from roost.wire.plans import ArtifactView
 from roost.wire.protocol import ErrorBody, LocationView
-from roost.wire.runs import RunView
+from roost.wire.runs import CodeView, RunView
 
 
 def error_body(error: CodedError) -> ErrorBody:
@@ -144,4 +144,9 @@ def run_view(run: RunRecord) -> RunView:
         created=run.created,
         interpreter=run.interpreter,
         error=msgspec.convert(run.error, ErrorBody) if run.error else None,
+        host=run.host,
+        git=msgspec.convert(run.code, CodeView, from_attributes=True) if run.code else None,
+        note=run.note,
+        tags=list(run.tags),
+        output_kept=run.output_kept or run.detached,
     )

@@ -116,7 +116,9 @@ async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
 async def list_builds(call: Call[None]) -> BuildsResponse:
     services, page = call.app[SERVICES], call.query(PageQuery)
     await services.builds.history.catch_up()
-    return BuildsResponse(builds=await services.store.index.builds.list_page(page.limit, page.before))
+    builds = services.store.index.builds
+    before = await builds.find_id(page.before) if page.before is not None else None
+    return BuildsResponse(builds=await builds.list_page(page.limit, before))
 
 
 async def show_build(call: Call[None]) -> BuildResponse:
@@ -148,9 +150,11 @@ async def cancel_build(call: Call[None]) -> BuildResponse:
 
 
 async def _get_build(services: Services, build_id: str) -> BuildRecord:
+    """Return the build of this id, of the only id that begins so, or the ``latest``. Raises LookupFailedError."""
     await services.builds.history.catch_up()
-    build = await services.store.index.builds.find(build_id)
-    if build is None:
+    builds = services.store.index.builds
+    build = await builds.find(await builds.find_id(build_id))
+    if build is None:  # it was so old that it was deleted in between
         raise LookupFailedError(f"No build has the id {build_id!r}", hint="`roost builds list` shows the latest ones.")
     return build
 

@@ -23,8 +23,9 @@ from roost.daemon.launch.plan import LaunchPlan, PlanChoices, plan_key
 from roost.daemon.launch.prepare import prefix_changes, stamp_project_folder
 from roost.daemon.locks.former import note_use
 from roost.daemon.planning.planner import PlanWithFacts
-from roost.daemon.routes.builds import FollowQuery, PageQuery, resolve_used
+from roost.daemon.routes.builds import resolve_used
 from roost.daemon.runs.attach import upgrade_connection
+from roost.daemon.runs.records import check_experiment
 from roost.daemon.runs.reruns import (
     add_missing_interpreter_hint,
     check_repeatable,
@@ -40,10 +41,6 @@ from roost.model.errors import CodedError, InvalidRequestError
 from roost.model.records import FileStamp, RunRecord
 from roost.wire.plans import EnvironmentSelector
 from roost.wire.runs import ExecRequest, ExecResponse, Launch, RunRequest, RunResponse, RunUpdate, RunView, Terminal
-
-
-class RunsResponse(msgspec.Struct, kw_only=True):
-    runs: list[RunView]
 
 
 class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -161,6 +158,7 @@ async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
             "A word of the command or a variable can't be passed to a process",
             hint="Remove NUL characters, and `=` from names.",
         )
+    check_experiment(body.experiment)
     resolved, planned, selector = await _plan(services, body.what, body.target)
     request = msgspec.structs.replace(body, what=selector)
     return _watch_client(call, await _start(services, request, resolved, planned))
@@ -287,17 +285,6 @@ async def attach_run(call: Call[None]) -> web.StreamResponse:
     return response
 
 
-async def list_runs(call: Call[None]) -> RunsResponse:
-    services, page = call.app[SERVICES], call.query(PageQuery)
-    await services.runs.processes.check_all()
-    records = await services.store.index.runs.list_page(page.limit, page.before)
-    return RunsResponse(runs=[run_view(record) for record in records])
-
-
-async def show_run(call: Call[None]) -> RunView:
-    return run_view(await call.app[SERVICES].runs.get(call.path("id")))
-
-
 async def update_run(call: Call[RunUpdate]) -> RunView:
     """Record a report. The process in it is the reporter's own: another one's end would be taken for the run's."""
     processes, pid = call.app[SERVICES].runs.processes, call.body.pid
@@ -307,17 +294,6 @@ async def update_run(call: Call[RunUpdate]) -> RunView:
 
 async def cancel_run(call: Call[None]) -> RunView:
     return run_view(await call.app[SERVICES].runs.cancel(call.path("id")))
-
-
-async def run_logs(call: Call[None]) -> web.StreamResponse:
-    """Answer with the raw output of a detached run, so far, or until it ends."""
-    runs = call.app[SERVICES].runs
-    run = await runs.get(call.path("id"))
-    response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
-    await response.prepare(call.request)
-    async for chunk in runs.processes.output(run.id, follow=call.query(FollowQuery).follow):
-        await response.write(chunk)
-    return response
 
 
 async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
@@ -392,8 +368,6 @@ ROUTES_RUNS = [
         others={202: RunResponse},
         summary="Record a run, or 202 if its environment must be built first",
     ),
-    Route("GET", "/v1/runs", list_runs, query=PageQuery, response=RunsResponse, summary="The latest runs"),
-    Route("GET", "/v1/runs/{id}", show_run, response=RunView, summary="One run"),
     Route(
         "PATCH",
         "/v1/runs/{id}",
@@ -411,7 +385,6 @@ ROUTES_RUNS = [
         status=101,
         summary="Start a run's container and use the connection for its streams",
     ),
-    Route("GET", "/v1/runs/{id}/logs", run_logs, query=FollowQuery, stream=True, summary="A detached run's output"),
     Route(
         "POST",
         "/v1/runs/{id}/rerun",

@@ -22,6 +22,7 @@ from roost.daemon.routes.images import ROUTES_IMAGES
 from roost.daemon.routes.leases import ROUTES_LEASES
 from roost.daemon.routes.lock_files import ROUTES_LOCK_FILES
 from roost.daemon.routes.registries import ROUTES_REGISTRIES
+from roost.daemon.routes.run_history import ROUTES_RUN_HISTORY
 from roost.daemon.routes.runs import ROUTES_RUNS
 from roost.daemon.routes.store import ROUTES_STORE
 from roost.daemon.routes.watches import ROUTES_WATCHES
@@ -45,6 +46,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_EDITS,
     *ROUTES_LOCK_FILES,
     *ROUTES_RUNS,
+    *ROUTES_RUN_HISTORY,
     *ROUTES_STORE,
     *ROUTES_COLLECTION,
     *ROUTES_LEASES,

@@ -20,17 +20,16 @@ import msgspec
 from roost.daemon.jobs.lifecycle import BackgroundTasks, DaemonStoppingError, Lifecycle
 from roost.daemon.runs.records import RunOverError, RunRecords
 from roost.daemon.runs.states import ENDED, observation_from_report
+from roost.daemon.runs.stored_output import find_tail, read_at
 from roost.model.errors import StoreError
 from roost.model.records import RunRecord
 from roost.store.disk.run_folders import RunExit, open_supervisor, read_exit, read_outcome, read_start
 from roost.wire.installation import isolated_command
-from roost.wire.run_output import OUTPUT, REMOVED, REMOVED_LINE, describe_cut, read_cut
 from roost.wire.runs import Launch, RunRequest, RunUpdate
 
 log = logging.getLogger(__name__)
 _FOLLOW_SECONDS = 0.2
 """Between two looks at a run's output, only while a client follows it."""
-_CHUNK = 2**16
 
 
 class ProcessRuns:
@@ -229,13 +228,14 @@ class ProcessRuns:
                     self._unstarted.add(run.id)
                 self._watch(run.id, descriptor, foreground=not run.detached)
 
-    async def output(self, run_id: str, *, follow: bool) -> AsyncIterator[bytes]:
-        """Yield the raw output of a detached run: what there is, or with ``follow`` until it ends. A line stands for
-        what is left out. Raises DaemonStoppingError rather than hold up the stop."""
-        folder, offset = self._records.folder(run_id), 0
+    async def output(self, run_id: str, *, follow: bool, tail: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the raw output that is stored of a run: what there is, or with ``follow`` until it ends; ``tail``: its
+        last lines only. A line stands for what is left out. Raises DaemonStoppingError rather than hold up the stop."""
+        folder = self._records.folder(run_id)
+        offset = 0 if tail is None else await asyncio.to_thread(find_tail, folder, tail)
         while True:
             has_ended = (await self.get(run_id)).state in ENDED
-            while (found := await asyncio.to_thread(_read_at, folder, offset))[0]:
+            while (found := await asyncio.to_thread(read_at, folder, offset))[0]:
                 chunk, offset = found
                 yield chunk
             if has_ended or not follow:
@@ -270,23 +270,3 @@ async def _write_spec(process: asyncio.subprocess.Process, data: bytes) -> None:
     with suppress(BrokenPipeError, ConnectionResetError):
         await process.stdin.drain()
     process.stdin.close()
-
-
-def _read_at(folder: str, offset: int) -> tuple[bytes, int]:
-    """Return the next output of a run from ``offset``, and the offset behind it."""
-    cut = read_cut(folder)
-    if cut is not None and cut.start <= offset < cut.end:
-        return describe_cut(cut.end - offset), cut.end
-    limit = min(_CHUNK, cut.start - offset) if cut is not None and offset < cut.start else _CHUNK
-    try:
-        with open(os.path.join(folder, OUTPUT), "rb") as file:
-            file.seek(offset)
-            chunk = file.read(limit)
-    except FileNotFoundError:
-        if offset == 0 and os.path.exists(os.path.join(folder, REMOVED)):
-            return REMOVED_LINE, 1
-        return b"", offset
-    now = read_cut(folder)
-    if now != cut and now is not None and offset < now.end and offset + len(chunk) > now.start:
-        return _read_at(folder, offset)  # it was cut while it was read, and zeros may be in it
-    return chunk, offset + len(chunk)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -17,6 +19,7 @@ from roost.daemon.jobs.lifecycle import BackgroundTasks
 from roost.daemon.jobs.views import error_body
 from roost.daemon.runs.states import ENDED, final_exit, observe
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError, StoreError
+from roost.model.history import CodeState, find_name_fault
 from roost.model.records import KnownDefinition, RunRecord
 from roost.store.clock import utc_now
 from roost.store.disk.run_folders import BegunRun, RunExit, create_folder
@@ -44,6 +47,14 @@ def _unknown_run_error(run_id: str) -> LookupFailedError:
     return LookupFailedError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
 
 
+def check_experiment(name: str | None) -> None:
+    """Raise InvalidRequestError if an experiment can't have this name: it would not be the same on a terminal."""
+    if name is not None and (fault := find_name_fault(name)):
+        raise InvalidRequestError(
+            f"{name!r} can't be the name of an experiment: {fault}", hint="Use letters, digits and signs."
+        )
+
+
 class RunPlacement(Protocol):
     """What a run is given to run in: a ``Launch``, or a container's."""
 
@@ -65,6 +76,7 @@ class RunRecords:
         self._cancel_requested: set[str] = set()
         self.starting: set[str] = set()
         """Detached runs whose environment is being made ready: no supervisor and no engine has them yet."""
+        self._next_end = asyncio.Event()
 
     def folder(self, run_id: str) -> str:
         """Return ``<root>/runs/<id>``."""
@@ -118,6 +130,8 @@ class RunRecords:
             hidden_words=command.hidden,
             python_path=_python_path(request) if target == "local" else None,
             detached=request.detach,
+            host=socket.gethostname(),
+            output_kept=request.keep_output,
             engine=dict(engine or {}),
         )
         source = resolved.source
@@ -134,6 +148,34 @@ class RunRecords:
         create = partial(create_folder, self.folder(run.id), begun)
         begin = partial(self._store.index.begin_run, run, seen, resolved.settings_canonical, create_folder=create)
         return await self._events.record_with(begin, "run-created", run=run.id, command=list(run.command))
+
+    @property
+    def next_end(self) -> asyncio.Event:
+        """Set when the end of any run is recorded; each is another event."""
+        return self._next_end
+
+    def _announce_end(self) -> None:
+        self._next_end.set()
+        self._next_end = asyncio.Event()
+
+    async def find_id(self, text: str) -> str:
+        """Return the id that ``text`` means: ``latest``, an id, or the beginning of one only.
+
+        Raises RecordUnknownError, IdAmbiguousError.
+        """
+        return await self._store.index.runs.find_id(text)
+
+    async def annotate(
+        self, run_id: str, note: str | None, add_tags: Sequence[str], remove_tags: Sequence[str]
+    ) -> RunRecord:
+        """Change note and tags of the run; see ``annotate_run``. Raises RecordUnknownError, InvalidRequestError."""
+        return await self._store.index.runs.annotate(
+            run_id, note=note, add_tags=tuple(add_tags), remove_tags=tuple(remove_tags)
+        )
+
+    async def record_code(self, run_id: str, code: CodeState) -> None:
+        """Record the git repository that the run was started in."""
+        await self._store.index.runs.update(run_id, code=code)
 
     async def find(self, run_id: str) -> RunRecord | None:
         return await self._store.index.runs.find(run_id)
@@ -186,6 +228,7 @@ class RunRecords:
         fields = {"run": run_id, "state": found.state, "exit_status": found.exit_status}
         run = await self._events.record_with(write, "run-ended", **fields)
         self._cancel_requested.discard(run_id)
+        self._announce_end()
         self._background.spawn(self._sweep_prefixes())
         return run
 
@@ -195,6 +238,7 @@ class RunRecords:
         end = {"state": "failed", "ended": utc_now(), "exit_status": exit_status, "error": body}
         write = partial(self._store.index.end_run, run_id, end)
         await self._events.record_with(write, "run-ended", run=run_id, state="failed", code=error.code)
+        self._announce_end()
 
     async def _sweep_prefixes(self) -> None:
         """Delete retired prefixes that the run was the last to use; the next end or start tries again."""

@@ -18,7 +18,7 @@ from roost.daemon.caches.ledger import CacheLedger
 from roost.daemon.caches.remover import CacheRemover
 from roost.daemon.engines.uv.unpacked.removal import lock_cache
 from roost.daemon.jobs.holds import CONDA_INDEX, LAYERS, Holds
-from roost.daemon.runs.processes import _read_at
+from roost.daemon.runs.stored_output import read_at
 from roost.daemon.workers.errors import WorkerCrashedError
 from roost.model.caches import CacheItem, Kept
 from roost.model.errors import StoreFullError
@@ -158,8 +158,8 @@ async def test_what_belongs_to_an_item_goes_with_it_and_nothing_else(bench: Benc
     assert os.listdir(Path(bench.root, POINTER).parent) == ["2.0-py3-none-any.http"]
     await bench.remove("runs/r1/output")
     assert sorted(os.listdir(Path(bench.root, "runs/r1"))) == ["exit", "output.removed"]
-    assert _read_at(str(Path(bench.root, "runs/r1")), 0) == (REMOVED_LINE, 1)
-    assert _read_at(str(Path(bench.root, "runs/r1")), 1) == (b"", 1)
+    assert read_at(str(Path(bench.root, "runs/r1")), 0) == (REMOVED_LINE, 1)
+    assert read_at(str(Path(bench.root, "runs/r1")), 1) == (b"", 1)
 
 
 @pytest.mark.parametrize("item_id", [PACKAGE, WHEEL, BYTECODE])

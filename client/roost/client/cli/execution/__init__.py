@@ -1,9 +1,9 @@
 """Commands that lead from an environment to a running command: plan, build, run.
 
 Reading order: ``plans`` (``plan``, ``digest``, ``lock``), ``builds`` (``build``, ``builds``), ``launches`` (``run``,
-``exec``, ``shell``), ``follow`` (a run from its start to its end), ``runs`` (``runs``, reruns included).
+``exec``, ``shell``), ``follow`` (a run from its start to its end), ``reruns`` (``runs rerun``).
 
 May import ``roost.client.cli`` (context, paging, parser, selector), ``roost.client.launch`` and what is below them.
 
-Doors: builds.
+Doors: builds, reruns.
 """

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from roost.client.cli.context import Context
-from roost.client.cli.paging import add_paging_options, request_page
+from roost.client.cli.paging import add_paging_options, record_route, request_page
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.selector import add_selector_options, build_selector
 from roost.client.errors import unreachable_error
@@ -55,7 +55,7 @@ def add(subparsers: Subparsers) -> None:
     logs.add_argument("-f", "--follow", action="store_true", help="continue until the build ends")
     cancel = add_command(family, "cancel", cancel_command, "Cancel a build.", "roost builds cancel " + EXAMPLE)
     for parser in (show, logs, cancel):
-        parser.add_argument("id", metavar="ID")
+        parser.add_argument("id", metavar="ID", help="the id, the beginning of one only, or `latest`")
 
 
 def build_command(context: Context) -> int:
@@ -148,14 +148,14 @@ def list_command(context: Context) -> int:
 
 
 def show_command(context: Context) -> int:
-    answer = context.request("GET", f"/v1/builds/{context.options.id}")
+    answer = context.request("GET", record_route("build", context.options.id))
     context.print_json(answer) if context.json else context.print_text(format_record(answer["build"]))
     return 0
 
 
 def logs_command(context: Context) -> int:
     query = "?follow=1" if context.options.follow else ""
-    with closing(context.session.lines("GET", f"/v1/builds/{context.options.id}/logs{query}")) as messages:
+    with closing(context.session.lines("GET", record_route("build", context.options.id, "logs") + query)) as messages:
         for message in messages:
             if context.json:
                 context.print_json(message)
@@ -167,6 +167,6 @@ def logs_command(context: Context) -> int:
 
 
 def cancel_command(context: Context) -> int:
-    answer = context.request("DELETE", f"/v1/builds/{context.options.id}")
-    context.print_json(answer) if context.json else context.note(f"build {context.options.id} cancelled")
+    answer = context.request("DELETE", record_route("build", context.options.id))
+    context.print_json(answer) if context.json else context.note(f"build {answer['build']['id']} cancelled")
     return 0
