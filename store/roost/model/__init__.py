@@ -6,5 +6,5 @@ index) and ``errors``. ``canonical`` digests definitions, ``syntax`` holds the g
 
 Imports no other package of roost, and no os, pathlib, sqlite3 or asyncio: files are passed in.
 
-Doors: caches, definition, errors, names, origins, package_uses, records.
+Doors: caches, definition, errors, history, names, origins, package_uses, records.
 """
