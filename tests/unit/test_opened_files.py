@@ -34,7 +34,7 @@ OWN_FILES = {
     "roost.daemon.prefixes.bytecode": "prefixes and the store of byte-code",
     "roost.daemon.prefixes.bytecode_digests": "the store of byte-code",
     "roost.daemon.prefixes.wheel_code": "prefixes",
-    "roost.daemon.runs.processes": "outputs of runs",
+    "roost.daemon.runs.stored_output": "outputs of runs",
     "roost.daemon.server.doctor": "a file that it wrote",
     "roost.daemon.server.peers": "/proc",
     "roost.daemon.watch.files.path_watches": "/proc",

@@ -20,6 +20,9 @@ from roost.model.errors import InvalidRequestError
 from roost.model.history import find_note_fault
 from roost.wire.runs import RunAnnotation, RunsQuery, RunView
 
+_SETTLE_SECONDS = 2.0
+"""How long the record of a run waits for what is being found out of its code."""
+
 
 class RunsResponse(msgspec.Struct, kw_only=True):
     runs: list[RunView]
@@ -48,7 +51,12 @@ async def list_runs(call: Call[None]) -> RunsResponse:
 
 
 async def show_run(call: Call[None]) -> RunView:
-    return run_view(await call.app[SERVICES].runs.wait_for_end(call.path("id"), call.query(RunQuery).wait))
+    runs = call.app[SERVICES].runs
+    run = await runs.wait_for_end(call.path("id"), call.query(RunQuery).wait)
+    if runs.code.is_pending(run.id):  # it has just begun: its commit is known in a moment
+        await runs.code.settle(run.id, _SETTLE_SECONDS)
+        run = await runs.get(run.id)
+    return run_view(run)
 
 
 async def annotate_run(call: Call[RunAnnotation]) -> RunView:

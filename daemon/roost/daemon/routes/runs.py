@@ -207,6 +207,7 @@ async def _start_process(
     resolved = await services.versions.ensure_registered(resolved)
     records = services.runs.records
     run = await records.create(body, resolved, launch, planned.facts.interpreter, rerun_of=rerun_of)
+    services.runs.observe_code(run)
     if body.detach or launch is None:
         _begin_detached(services, run, body, resolved)
         launch = None
@@ -245,6 +246,7 @@ async def _start_container(
         rerun_of=rerun_of,
         engine=services.engines.docker_variables(),
     )
+    services.runs.observe_code(run)
     if body.detach:
         _begin_detached(services, run, body, resolved)
     return RunResponse(

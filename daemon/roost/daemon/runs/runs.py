@@ -21,6 +21,7 @@ from roost.daemon.runs.processes import ProcessRuns
 from roost.daemon.runs.records import RunOverError, RunRecords, run_over_error
 from roost.daemon.runs.starts import DetachedStarts
 from roost.daemon.runs.states import ENDED, decide_cancel
+from roost.daemon.source_control.observer import CodeObserver, find_code_folders
 from roost.model.records import RunRecord
 from roost.store.store import Store
 
@@ -44,6 +45,7 @@ class Runs:
         """``socket``: path that supervisors report to."""
         self._lifecycle = lifecycle
         self.records = RunRecords(store, events)
+        self.code = CodeObserver(lifecycle)
         self.processes = ProcessRuns(self.records, lifecycle, socket, lambda: engines.config.runs.output_bytes)
         self.containers = ContainerRuns(self.records, engines, lifecycle, store.layout.root)
         self.starts = DetachedStarts(self.records, self.processes, self.containers, builds, planner, lifecycle)
@@ -68,6 +70,11 @@ class Runs:
             run_id = run.id
             with suppress(asyncio.TimeoutError):  # not every end is announced: some are found by looking
                 await asyncio.wait_for(end.wait(), min(left, _LOOK_SECONDS))
+
+    def observe_code(self, run: RunRecord) -> None:
+        """Find out and record in the background which commit the run was started on, and whether the tree differed."""
+        folders = find_code_folders(run.cwd, run.command)
+        self.code.observe(run.id, folders, lambda code: self.records.record_code(run.id, code))
 
     async def cancel(self, run_id: str) -> RunRecord:
         """Cancel the run and return its record, whose state changes when the command has ended; a run that has not
@@ -101,6 +108,7 @@ class Runs:
 
     async def stop(self) -> None:
         """Let go of all runs: those that are running go on, and the next daemon reattaches to them."""
+        await self.code.stop()
         await self.containers.stop()
         await self.starts.stop()
         await self.processes.stop()

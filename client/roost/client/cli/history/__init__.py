@@ -6,5 +6,5 @@ Reading order: ``family`` (the parser of ``runs``), ``listing`` (``list`` with i
 May import ``roost.client.cli`` (context, paging, parser, selector), the doors of its other packages, and the client's
 packages below the command line.
 
-Doors: family.
+Doors: none.
 """
