@@ -1,10 +1,11 @@
-"""Import of environments from files and conda environments, and export to other tools' formats."""
+"""Import of environments from files and conda environments, export to other tools' formats, and bills of materials."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from roost.wire.environments import EnvironmentView
 from roost.wire.plans import EnvironmentSelector
@@ -13,6 +14,11 @@ from roost.wire.protocol import WarningView
 ExportFormat = Literal[
     "azure", "azure-v2", "conda", "conda-builds", "conda-lock", "explicit", "pixi", "requirements", "roost"
 ]
+
+SbomFormat = Literal["cyclonedx", "spdx"]
+SbomEncoding = Literal["json", "xml", "tag-value"]
+SBOM_ENCODINGS: dict[str, tuple[SbomEncoding, ...]] = {"cyclonedx": ("json", "xml"), "spdx": ("json", "tag-value")}
+"""How each format can be written."""
 
 
 class ImportRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -79,3 +85,24 @@ class ExportResponse(msgspec.Struct, kw_only=True):
     lock_digest: str | None = None
     source: str | None = None
     warnings: list[WarningView] = []
+
+
+class SbomRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Return what is in ``what`` as a bill of materials: CycloneDX 1.6 or SPDX 2.3."""
+
+    what: EnvironmentSelector
+    format: SbomFormat
+    encoding: SbomEncoding = "json"
+    platforms: Annotated[list[str], Meta(max_length=64)] = []
+    """Platforms, all in one document; empty: this machine's."""
+
+
+class SbomResponse(msgspec.Struct, kw_only=True):
+    """The document. The same locks of the same environment give the same text."""
+
+    text: str
+    packages: int
+    definition_digest: str
+    lock_digests: list[str]
+    warnings: list[WarningView] = []
+    """``sbom-incomplete``: what the document does not list; ``sbom-licences``: licences that are not known here."""

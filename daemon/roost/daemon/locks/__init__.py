@@ -9,5 +9,6 @@ packages are no longer available).
 May import ``definitions``, ``decision``, ``engines``, ``jobs``, ``credentials``, ``oci`` and ``config`` of the daemon,
 the store, the model and the wire types.
 
-Doors: artifact, attest, expectation, former, missing_packages, registry, results, shared_locks, solve.
+Doors: artifact, attest, expectation, former, missing_packages, platform_markers, registry, results, shared_locks,
+solve.
 """

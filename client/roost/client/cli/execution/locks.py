@@ -1,7 +1,8 @@
-"""``lock``: the lock of a definition in another tool's format, or as the ``roost.lock`` beside it."""
+"""``lock``: the lock of a definition in another tool's format, or as the ``roost.lock`` beside it, or what is in it."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from roost.client.cli.context import Context
+from roost.client.cli.execution import sboms
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.selector import add_selector_options, build_selector
 from roost.client.errors import unreachable_error, usage_error
@@ -41,7 +43,9 @@ def add(subparsers: Subparsers) -> None:
     lock.add_argument("--rebuild", action="store_true", help="with --write: replace it by a new solve")
     lock.add_argument("--check", action="store_true", help="whether roost.lock fits the definition; status 1 if not")
     lock.add_argument(
-        "--format", choices=("conda-lock", "pixi", "explicit"), help="default: by the file's name, else conda-lock"
+        "--format",
+        choices=("conda-lock", "pixi", "explicit", *sboms.FORMATS),
+        help="default: by the file's name, else conda-lock; cyclonedx and spdx are bills of materials",
     )
     lock.add_argument(
         "-o", dest="output", metavar="FILE", help="write another tool's format to FILE, and not to standard output"
@@ -55,6 +59,8 @@ def lock_command(context: Context) -> int:
         return _write_lock_file(context)
     if options.check:
         return _check_lock_file(context)
+    if (bill := _bill_format(options)) is not None:
+        return sboms.write_sbom(context, bill)
     request: Json = {"what": build_selector(context), "format": _lock_format(options.format, options.output)}
     request.update({"platform": options.platform[0]} if options.platform else {})
     answer = context.request("POST", "/v1/locks", request)
@@ -82,10 +88,17 @@ def _check_options(context: Context) -> None:
             f"-o and --format are for other tools' formats, not for {'--write' if options.write else '--check'}.",
             "roost.lock has its place beside the definition; leave them out.",
         )
-    if len(options.platform) > 1 and not is_file:
+    if len(options.platform) > 1 and not is_file and _bill_format(options) is None:
         raise usage_error(
-            "Other tools' formats are written for one platform at a time.", "Give one --platform, or add --write."
+            "Other tools' formats are written for one platform at a time.",
+            "Give one --platform, or add --write; --format cyclonedx and spdx have all of them in one document.",
         )
+
+
+def _bill_format(options: argparse.Namespace) -> str | None:
+    """Return the format of a bill of materials; ``None`` if another one is requested."""
+    chosen: str | None = options.format or sboms.find_format(options.output)
+    return chosen if chosen in sboms.FORMATS else None
 
 
 # ------------------------------------------------------------------ roost.lock
@@ -170,7 +183,7 @@ def _lock_format(requested: str | None, output: str | None) -> str:
     if found is None:
         raise usage_error(
             f"-o {output}: the name does not show the format.",
-            "Name it *.yml for conda-lock, pixi.lock or *.txt for explicit, or add --format. "
+            "Name it *.yml for conda-lock, pixi.lock, *.txt for explicit, *.cdx.json or *.spdx.json, or add --format. "
             "roost.lock is written by --write.",
         )
     return found

@@ -1,4 +1,4 @@
-"""Routes that import and export environments: other tools' formats, and bundles.
+"""Routes that import and export environments: other tools' formats, bills of materials, and bundles.
 
 Separate from ``environments``, whose view of a version they return.
 """
@@ -16,7 +16,14 @@ from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.streams import send_messages
 from roost.daemon.services import SERVICES
 from roost.wire.bundles import BundleExportRequest, BundleImportRequest, BundleMessage
-from roost.wire.exchange import ExportRequest, ExportResponse, ImportRequest, ImportResponse
+from roost.wire.exchange import (
+    ExportRequest,
+    ExportResponse,
+    ImportRequest,
+    ImportResponse,
+    SbomRequest,
+    SbomResponse,
+)
 
 
 async def import_from_path(call: Call[ImportRequest]) -> ImportResponse:
@@ -39,6 +46,13 @@ async def import_from_path(call: Call[ImportRequest]) -> ImportResponse:
 async def export_to_format(call: Call[ExportRequest]) -> ExportResponse:
     services = call.app[SERVICES]
     return await export_environment(services.store, services.engines, services.resolver, services.planner, call.body)
+
+
+async def write_bill(call: Call[SbomRequest]) -> SbomResponse:
+    from roost.daemon.sbom.sboms import write_sbom  # few daemons ever write one
+
+    services = call.app[SERVICES]
+    return await write_sbom(services.store.index, services.engines, services.resolver, services.planner, call.body)
 
 
 async def export_bundle(call: Call[BundleExportRequest]) -> web.StreamResponse:
@@ -91,6 +105,15 @@ ROUTES_EXCHANGE = [
         request=ExportRequest,
         response=ExportResponse,
         summary="Write a definition in another tool's format",
+    ),
+    Route(
+        "POST",
+        "/v1/sboms",
+        write_bill,
+        request=SbomRequest,
+        response=SbomResponse,
+        withdrawable=True,
+        summary="Write what is in an environment as a bill of materials",
     ),
     Route(
         "POST",

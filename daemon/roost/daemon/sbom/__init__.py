@@ -1,0 +1,13 @@
+"""Software bills of materials: what is in an environment, in the formats that others' tools read.
+
+Reading order: ``inventory`` (the values that both formats are written from, and the job that writes them), ``sboms``
+(what a request names is gathered), and then what runs in a worker: ``writing`` (the job), ``distributions`` and
+``licences`` (what installed packages state), ``requirements`` (which package requires which), ``identifiers`` (package
+URLs), ``composing`` (locks to an inventory, pure), ``cyclonedx_text`` and ``spdx_text`` (an inventory to text, by the
+libraries of the extra ``sbom``).
+
+Imports ``workspace``, ``planning``, ``locks``, ``definitions``, ``engines``, ``workers``, ``credentials``, the store,
+the model and the wire. The libraries are imported in workers only.
+
+Doors: sboms.
+"""
