@@ -18,13 +18,16 @@ from aiohttp import web
 from blockbuster import BlockingError
 
 from roost.daemon.config.config import Config, parse_config
+from roost.daemon.doctor.examination import CHECKS
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.server.app import create_app
 from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES
 from roost.daemon.server.peers import create_peer_check
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.sockets import remove_socket
+from roost.daemon.services import SERVICES
 from roost.model.errors import BuildError, Location
+from roost.model.records import FileStamp
 from roost.wire.protocol import PROTOCOL
 
 
@@ -96,27 +99,33 @@ async def test_doctor_tells_checks_and_settings_with_origins(served: Any) -> Non
     status, body = await served.get("/v1/doctor")
     assert status == 200
     checks = {check["name"]: check for check in body["checks"]}
-    wanted = {
-        "config",
-        "content",
-        "root-writable",
-        "index",
-        "space",
-        "file-system",
-        "links",
-        "socket",
-        "uv",
-        "rattler",
-        "interpreters",
-        "launcher",
-    }
-    assert set(checks) == wanted
+    assert set(checks) == {"config", *(check.name for check in CHECKS)}
     assert checks["root-writable"]["state"] == "ok"
     assert checks["socket"]["state"] == "ok"
     assert all(check["hint"] for check in body["checks"] if check["state"] != "ok")
     settings = {setting["name"]: setting for setting in body["settings"]}
     assert settings["conda.channels"] == {"name": "conda.channels", "value": ["conda-forge"], "origin": "default"}
     assert {"root", "socket", "config"} <= set(settings)
+
+
+async def test_doctor_names_the_variables_that_it_needs_and_never_shows_them(
+    served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = '[pip]\nindex_url = "https://${WHO}:x@127.0.0.1:1/simple"\n[credentials."127.0.0.1:1"]\n'
+    text += 'username = "me"\npassword_variable = "WORD"\n'
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    monkeypatch.setenv("ROOST_CONFIG", str(path))
+    served.app[SERVICES].reloader.file = FileStamp(path=str(path), identity="")
+    status, body = await served.get("/v1/doctor/needs")
+    assert (status, body) == (200, {"variables": ["WHO", "WORD"]})
+    for variables, state in (({}, "error"), ({"WORD": "s3cret-s3cret", "WHO": "me"}, "ok")):
+        status, body = await served.request("POST", "/v1/doctor", json={"variables": variables})
+        checks = {check["name"]: check for check in body["checks"]}
+        assert checks["credentials"]["state"] == state
+        assert checks["package-index"]["state"] == "error"
+        assert "s3cret" not in json.dumps(body)
+    assert "Connection refused" in checks["package-index"]["message"]
 
 
 # -- events ----------------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from roost.daemon.main import main
 async def examine(*arguments):
     print("stuck", flush=True)
     await asyncio.to_thread(time.sleep, 600)
-import roost.daemon.routes.daemon as routes
-routes.examine = examine
+import roost.daemon.doctor.examination as examination
+examination.examine = examine
 main(["--start"])
 """
 """A daemon in which `doctor` blocks a thread for ever."""

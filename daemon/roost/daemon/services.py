@@ -17,6 +17,7 @@ from roost.daemon.config.schema import WatchSettings
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.curated.versions import CuratedVersions
 from roost.daemon.definitions.config_reloader import ConfigReloader
+from roost.daemon.doctor.deadlines import Examiners
 from roost.daemon.edits.editor import EnvironmentEditor
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.gc.collector import Collector
@@ -87,6 +88,7 @@ class Services:
     curated: CuratedVersions
     events: Events
     watches: Watches
+    examiners: Examiners
 
     async def stop(self) -> None:
         """Cancel builds and let go of runs, which go on."""
@@ -185,6 +187,7 @@ def create_services(
         curated=curated,
         events=events,
         watches=watches,
+        examiners=Examiners(),
     )
 
 

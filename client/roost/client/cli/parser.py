@@ -30,7 +30,8 @@ MODULES = {
     "administration.events": ("events",),
     "administration.watches": ("watch",),
     "administration.cache": ("cache",),
-    "administration.daemon": ("daemon", "doctor"),
+    "administration.daemon": ("daemon",),
+    "administration.doctor": ("doctor",),
     "completion": ("completion",),
     "reference.command": ("help",),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import ssl
 import threading
 from collections.abc import Hashable, Mapping
@@ -16,6 +17,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 from roost.daemon.caller.current import caller_variables
 from roost.store.disk.regular_files import require_regular
 
+_OBJECT = re.compile(r" ssl:(?:<[^>]*>|\w+)")
 _MOST_CONTEXTS = 2
 """Each has the certificates parsed: half a megabyte."""
 _contexts: dict[Hashable, ssl.SSLContext] = {}
@@ -85,6 +87,18 @@ def _find_state(path: str | None) -> tuple[object, ...]:
     except OSError:
         return (path,)
     return path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def describe_failure(error: BaseException) -> str:
+    """Return why a connection failed, in one line without addresses of objects, which aiohttp puts into its texts."""
+    cause = getattr(error, "os_error", None)  # of aiohttp's ClientConnectorError
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+        error = cause
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+        # asyncio's own text has the address again; the resolver's numbers are negative, and no errno.
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    text = _OBJECT.sub("", next(iter(str(error).splitlines()), ""))
+    return text[:200] or type(error).__name__
 
 
 def certificate_paths() -> tuple[str | None, str | None]:

@@ -50,6 +50,23 @@ def read_netrc(path: str) -> dict[str, str]:
     }
 
 
+def find_netrc_fault(path: str) -> str | None:
+    """Return why the netrc can't be read, without anything that is in it; ``None`` if it can, or does not exist.
+    Blocks."""
+    try:
+        with open_regular(os.path.expanduser(path)) as file:
+            netrc(f"/dev/fd/{file.fileno()}")
+    except FileNotFoundError:
+        return None
+    except NetrcParseError as error:
+        return f"line {error.lineno} can't be read"
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
+
+
 def encode_userinfo(user: str | None, password: str | None) -> str:
     """Return ``user:password``, percent-encoded as in a URL."""
     return f"{quote(user or '', safe='')}:{quote(password or '', safe='')}"

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from roost.daemon.doctor.findings import DoctorResponse
+from roost.daemon.doctor.surroundings import Surroundings
 from roost.daemon.jobs.lifecycle import DaemonBusyError
-from roost.daemon.server.doctor import DoctorResponse, examine
 from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
 from roost.daemon.server.openapi import describe_routes
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.streams import NdjsonWriter
+from roost.daemon.services import SERVICES
+from roost.model.errors import CodedError
 from roost.model.records import Event
 from roost.store.disk.root import STORE_FORMAT
 from roost.wire.installation import VERSION
 from roost.wire.protocol import PROTOCOL
+
+
+REFRESH_SECONDS = 1.0
+"""How long an examination waits for the configuration."""
 
 
 class VersionResponse(msgspec.Struct, kw_only=True):
@@ -45,6 +54,18 @@ class ShutdownResponse(msgspec.Struct, kw_only=True):
 
     stopping: bool
     pid: int
+
+
+class DoctorNeeds(msgspec.Struct, kw_only=True):
+    """Names of the caller's variables that the configuration refers to."""
+
+    variables: list[str]
+
+
+class DoctorRequest(msgspec.Struct, kw_only=True):
+    """``variables``: those of the names in ``DoctorNeeds`` that the caller has. They are never stored."""
+
+    variables: dict[str, str] = {}
 
 
 class EventsQuery(msgspec.Struct, kw_only=True):
@@ -76,8 +97,41 @@ async def shutdown(call: Call[ShutdownRequest]) -> ShutdownResponse:
 
 
 async def doctor(call: Call[None]) -> DoctorResponse:
-    store = call.app[STORE]
-    return await examine(store.layout.root, call.app[CONFIG], store.index)
+    return await _examine(call.app, {})
+
+
+async def doctor_for_caller(call: Call[DoctorRequest]) -> DoctorResponse:
+    return await _examine(call.app, call.body.variables)
+
+
+async def list_doctor_needs(call: Call[None]) -> DoctorNeeds:
+    from roost.daemon.doctor.credentials import list_needed_variables
+
+    await _refresh_config(call.app)
+    return DoctorNeeds(variables=list_needed_variables(call.app[SERVICES].config.config))
+
+
+async def _examine(app: web.Application, variables: dict[str, str]) -> DoctorResponse:
+    from roost.daemon.doctor import examination  # 2 MB, for this request only
+
+    await _refresh_config(app)
+    services = app[SERVICES]
+    around = Surroundings(
+        services.store.layout,
+        services.store.index,
+        services.engines,
+        services.config.config,
+        services.reloader.list_registries,
+        variables,
+    )
+    return await examination.examine(around, services.examiners)
+
+
+async def _refresh_config(app: web.Application) -> None:
+    """Read the configuration again; one that is not valid is reported by the examination, which must also be possible
+    if all threads of the daemon hang."""
+    with suppress(CodedError, asyncio.TimeoutError):
+        await asyncio.wait_for(app[SERVICES].reloader.refresh(), REFRESH_SECONDS)
 
 
 async def stream_events(call: Call[None]) -> web.StreamResponse:
@@ -103,6 +157,21 @@ ROUTES_DAEMON = [
         summary="Stop: builds are cancelled, detached runs continue",
     ),
     Route("GET", "/v1/doctor", doctor, response=DoctorResponse, summary="Problems of this machine"),
+    Route(
+        "POST",
+        "/v1/doctor",
+        doctor_for_caller,
+        request=DoctorRequest,
+        response=DoctorResponse,
+        summary="Problems of this machine, with the caller's credentials",
+    ),
+    Route(
+        "GET",
+        "/v1/doctor/needs",
+        list_doctor_needs,
+        response=DoctorNeeds,
+        summary="Variables of the caller that the configuration refers to",
+    ),
     Route(
         "GET",
         "/v1/events",

@@ -5,10 +5,10 @@ Reading order: ``routing`` (how a route is written), ``bodies`` (what is read of
 responses), ``openapi`` (the document of all routes). Below HTTP: ``connections`` (answers to what is not a request),
 ``sockets`` (the listening socket and systemd), ``accepting`` (as many connections as there are descriptors for),
 ``peers`` (only the owner may connect). Beside it: ``logs`` (the daemon's log file), ``repeats`` (how often it repeats
-itself), ``doctor`` (checks of this machine).
+itself).
 
-Imports ``jobs``, ``engines`` (Pythons of this machine), ``credentials``, ``config``, the store, the model and the wire;
+Imports ``jobs``, ``credentials``, ``config``, the store, the model and the wire;
 not ``services``, which is beside it.
 
-Doors: accepting, app, doctor, keys, logs, openapi, peers, routing, sockets, streams.
+Doors: accepting, app, keys, logs, openapi, peers, routing, sockets, streams.
 """

@@ -187,10 +187,11 @@ def read_format(layout: Layout) -> str | None:
 
 
 class Mount(NamedTuple):
-    """A mount: its mount point, and the type of its file system by its name in proc(5)."""
+    """A mount: its mount point, the type of its file system by its name in proc(5), and what is mounted."""
 
     point: str
     kind: str
+    source: str = ""
 
 
 def find_file_system(path: str, mounts: str = "/proc/self/mountinfo") -> str | None:
@@ -221,7 +222,8 @@ def select_mount(path: str, lines: list[str]) -> Mount | None:
         point = _unescape_mount_point(fields[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         if inside and (best is None or len(point) >= len(best.point)):
-            best = Mount(point, right.split(" ")[0])
+            kind, source = [*right.split(" "), ""][:2]
+            best = Mount(point, kind, _unescape_mount_point(source))
     return best
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 import subprocess
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientConnectorError
+from aiohttp.client_reqrep import ConnectionKey
 
 from roost.daemon.caller.current import use_caller
-from roost.daemon.caller.network import create_tls_context, find_proxy
+from roost.daemon.caller.network import create_tls_context, describe_failure, find_proxy
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,14 @@ def test_certificates_of_a_folder_are_noticed_when_one_changes(tmp_path: Path):
         folders[0].mkdir()
         (folders[0] / "6b99d060.0").write_text("one")
         assert len({first, second, create_tls_context()}) == 3
+
+
+def test_a_failure_is_described_without_addresses_of_objects():
+    key = ConnectionKey("h", 443, True, None, None, None, None)
+    refused = ClientConnectorError(key, OSError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 443)"))
+    assert describe_failure(refused) == "Connection refused"
+    unknown = ClientConnectorError(key, OSError(-2, "Name or service not known"))
+    assert describe_failure(unknown) == "Name or service not known"
+    assert describe_failure(TypeError()) == "TypeError"
+    text = "Cannot connect to host h:443 ssl:<ssl.SSLContext object at 0x7f09b94170b0> [bad]\nmore"
+    assert describe_failure(ValueError(text)) == "Cannot connect to host h:443 [bad]"

@@ -1,18 +1,15 @@
-"""``daemon`` and ``doctor``: the daemon's process, its log, and checks of this machine."""
+"""``daemon``: the daemon's process and its log."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections import deque
 from typing import Any
 
 from roost.client import paths
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.errors import ClientError, unreachable_error
-from roost.client.terminal.text import format_count, format_table, paint
+from roost.client.errors import unreachable_error
 from roost.client.transport import autostart
 from roost.client.transport.connection import Daemon
 from roost.client.transport.patience import PROBE_SECONDS, DaemonSilentError, raise_silent
@@ -24,7 +21,7 @@ COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def add(subparsers: Subparsers) -> None:
-    """Add the family ``daemon``, and ``doctor``."""
+    """Add the family ``daemon``."""
     family = add_family(subparsers, "daemon", "The daemon; the other commands start it.", "roost daemon status")
     add_command(family, "start", start_command, "Start it, if it is not running.", "roost daemon start")
     add_command(family, "stop", stop_command, "Stop it; detached runs continue.", "roost daemon stop")
@@ -33,14 +30,6 @@ def add(subparsers: Subparsers) -> None:
     )
     logs = add_command(family, "logs", logs_command, "Show the end of its log.", "roost daemon logs -n 100")
     logs.add_argument("-n", dest="count", type=int, default=50, metavar="N", help="number of lines (50)")
-    doctor = add_command(
-        subparsers,
-        "doctor",
-        doctor_command,
-        "Check this machine for problems, and show how to fix them.",
-        "roost doctor --repair",
-    )
-    doctor.add_argument("--repair", action="store_true", help="repair the root: index, modes, left-overs")
 
 
 def start_command(context: Context) -> int:
@@ -129,78 +118,3 @@ def logs_command(context: Context) -> int:
         raise unreachable_error(f"{path}: {error.strerror}", hint) from error
     context.print_json({"path": path, "lines": lines}) if context.json else context.print_lines(lines)
     return 0
-
-
-def doctor_command(context: Context) -> int:
-    """Return 1 if a fault is left."""
-    repaired = _repair(context) if context.options.repair else None
-    answer = context.request("GET", "/v1/doctor")
-    if context.json:
-        context.print_json(answer if repaired is None else {"repair": repaired, **answer})
-    else:
-        if repaired is not None:
-            _print_repair(context, repaired)
-        _print_checks(context, answer)
-    left = repaired["left"] if repaired else []
-    return 1 if left or any(check["state"] == "error" for check in answer["checks"]) else 0
-
-
-def _repair(context: Context) -> Json:
-    """Repair the root if it needs it, in a process of its own while no daemon has it. Raises: ClientError; with code
-    ``daemon-busy`` if the daemon has something to do."""
-    from roost.client.transport import repair  # no other command needs it
-
-    try:
-        checks = context.request("GET", "/v1/doctor")["checks"]
-    except ClientError as error:
-        if error.code not in repair.REPAIRABLE_CODES:
-            raise
-    else:
-        if all(check["state"] != "error" for check in checks if check["name"] in repair.REPAIRABLE_CHECKS):
-            return {"root": paths.root(), "done": [], "lost": [], "prefixes": [], "kept": [], "left": []}
-        _stop_idle(context)
-    return repair.repair_root()
-
-
-def _stop_idle(context: Context) -> None:
-    """Stop the daemon. Raises: ClientError, if it has something to do."""
-    try:
-        stop(context.session.daemon, if_idle=True)
-    except ClientError as error:
-        if error.code != "daemon-busy":
-            raise
-        held = ", ".join(f"{count} {kind}" for kind, count in error.body["fields"].items())
-        message = f"The daemon has something to do ({held}), and a repair needs the root to itself."
-        hint = "Try again when that has ended, or stop the daemon first: `roost daemon stop`."
-        raise ClientError({**error.body, "message": message, "hint": hint}) from error
-
-
-def _print_repair(context: Context, repaired: Json) -> None:
-    for line in repaired["left"]:
-        context.print(f"{paint('left', COLOURS['error'], sys.stdout)}  {line}")
-    for line in repaired["lost"]:
-        context.print(f"{paint('lost', COLOURS['warning'], sys.stdout)}  {line}")
-    for line in repaired["done"]:
-        context.print(f"{paint('done', COLOURS['ok'], sys.stdout)}  {line}")
-    if repaired["prefixes"]:
-        count = format_count(len(repaired["prefixes"]), "prefix")
-        context.print(f"{count} compared byte by byte with what was built, and in use again")
-    if not any(repaired[key] for key in ("left", "lost", "done")):
-        context.print(f"nothing to repair in {repaired['root']}")
-
-
-def _print_checks(context: Context, answer: Json) -> None:
-    for check in answer["checks"]:
-        state = paint(check["state"], COLOURS[check["state"]], sys.stdout)
-        context.print(f"{state}  {check['name']}: {check['message']}")
-        if check["state"] != "ok" and check.get("hint"):
-            context.print(f"  {check['hint']}")
-    rows = ((setting["name"], _setting_text(setting["value"]), setting["origin"]) for setting in answer["settings"])
-    context.print_text(format_table(("SETTING", "VALUE", "FROM"), rows))
-
-
-def _setting_text(value: object) -> str | None:
-    """Return a value as the config file writes it, ``None`` if it is empty."""
-    if value in (None, [], {}):
-        return None
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

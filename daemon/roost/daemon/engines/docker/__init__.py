@@ -8,5 +8,5 @@ Imports ``engines.registry`` (credentials for pulls and builds), ``jobs``, ``oci
 other engine. Only ``errors``, ``values``, ``labels`` and ``building.steps`` can be imported without loading the Docker
 SDK.
 
-Doors: containers, engine, errors, labels, values.
+Doors: address, containers, engine, errors, labels, values.
 """

@@ -13,6 +13,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from docker.errors import DockerException
 from docker.tls import TLSConfig
@@ -24,6 +25,14 @@ from roost.store.disk.regular_files import read_regular, require_regular
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 SCHEMES = ("unix://", "tcp://", "ssh://")
+CONFIG_HOST = "[docker] host"
+
+
+class EngineRule(NamedTuple):
+    """What names the engine: ``source`` is a setting, a variable, or ``default``; ``value`` an address or a context."""
+
+    source: str
+    value: str
 
 
 @dataclass(frozen=True)
@@ -59,16 +68,33 @@ def find_engine(config: DockerConfig) -> Address:
     Raises: InvalidRequestError if the scheme is not supported; ContextMissingError if the context does not exist;
     EngineUnreachableError if the context can't be read.
     """
-    variables = config.variables
-    folder = variables.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-    if config.host is not None:
-        return _check_scheme(Address(url=config.host), "[docker] host")
-    if config.context is None and variables.get("DOCKER_HOST"):
-        return _check_scheme(Address(url=variables["DOCKER_HOST"], tls=_tls_of(variables, folder)), "DOCKER_HOST")
-    name = config.context or variables.get("DOCKER_CONTEXT") or _current_context(folder)
-    if name == "default":
+    variables, rule = config.variables, find_rule(config)
+    folder = _config_folder(config)
+    if rule.source == CONFIG_HOST:
+        return _check_scheme(Address(url=rule.value), rule.source)
+    if rule.source == "DOCKER_HOST":
+        return _check_scheme(Address(url=rule.value, tls=_tls_of(variables, folder)), rule.source)
+    if rule.value == "default":
         return Address()
-    return _check_scheme(_load_context(name, folder), f"the address of the Docker context {name!r}")
+    return _check_scheme(_load_context(rule.value, folder), f"the address of the Docker context {rule.value!r}")
+
+
+def find_rule(config: DockerConfig) -> EngineRule:
+    """Return what names the engine: the first of the rules that applies. Blocks."""
+    variables = config.variables
+    if config.host is not None:
+        return EngineRule(CONFIG_HOST, config.host)
+    if config.context is not None:
+        return EngineRule("[docker] context", config.context)
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        if variables.get(name):
+            return EngineRule(name, variables[name])
+    current = _current_context(_config_folder(config))
+    return EngineRule("default" if current == "default" else "current Docker context", current)
+
+
+def _config_folder(config: DockerConfig) -> str:
+    return config.variables.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
 
 
 def _tls_of(variables: Mapping[str, str], folder: str) -> TLSConfig | None:

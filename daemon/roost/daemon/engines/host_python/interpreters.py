@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -170,22 +171,45 @@ def own_interpreter() -> str:
     return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 
 
+class FoundPython(NamedTuple):
+    """A path that looks like a Python. ``rule``: why it was looked at."""
+
+    path: str
+    """As it was found, with its links."""
+    rule: str
+
+
 def list_interpreters() -> Iterator[str]:
     """Yield the real paths of the interpreters of this machine, each once, roost's own first; shims are left out.
 
     They are looked for on the caller's ``PATH`` and in the folders of common installers. Blocks.
     """
-    folders = [folder for pattern in _FOLDER_PATTERNS for folder in sorted(glob.glob(os.path.expanduser(pattern)))]
-    paths = [own_interpreter()]
-    for folder in [*search_path().split(os.pathsep), *folders]:
-        if os.path.isabs(folder) and not _is_environment(os.path.dirname(folder)):
-            paths += sorted(_find_pythons(folder))
-    seen: set[str] = set()
-    for path in paths:
-        real = os.path.realpath(path)
-        if real not in seen and os.access(real, os.X_OK) and not is_shim(path, real):
-            seen.add(real)
+    for found in survey_interpreters():
+        real = os.path.realpath(found.path)
+        if os.access(real, os.X_OK):
             yield real
+
+
+def survey_interpreters() -> Iterator[FoundPython]:
+    """Yield what looks like an interpreter, in the order of ``list_interpreters``, those that can't be executed too:
+    each real path once, by the first rule that finds it. Shims are left out. Blocks."""
+    seen: set[str] = set()
+    for found in _find_all():
+        real = os.path.realpath(found.path)
+        if real not in seen and not (os.path.exists(real) and is_shim(found.path, real)):
+            seen.add(real)
+            yield found
+
+
+def _find_all() -> Iterator[FoundPython]:
+    yield FoundPython(own_interpreter(), "roost's own")
+    folders = [(folder, "PATH") for folder in search_path().split(os.pathsep)]
+    folders += [
+        (folder, pattern) for pattern in _FOLDER_PATTERNS for folder in sorted(glob.glob(os.path.expanduser(pattern)))
+    ]
+    for folder, rule in folders:
+        if os.path.isabs(folder) and not _is_environment(os.path.dirname(folder)):
+            yield from (FoundPython(path, rule) for path in sorted(_find_pythons(folder)))
 
 
 def _find_pythons(folder: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import NoReturn
 import aiohttp
 import msgspec
 
+from roost.daemon.caller.network import describe_failure
 from roost.daemon.engines.registry.errors import (
     BlobMissingError,
     NotRegistryError,
@@ -42,18 +43,14 @@ def translate_errors(host: str) -> Iterator[None]:
         ) from error
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
         raise RegistryTlsError(
-            f"Registry {host} has no trusted certificate: {_first_line(error)}",
+            f"Registry {host} has no trusted certificate: {describe_failure(error)}",
             hint="Fix its certificate, or set SSL_CERT_FILE; `insecure` in [registries] is for plain http.",
         ) from error
     except (aiohttp.ClientError, ConnectionError) as error:
         raise RegistryError(
-            f"Registry {host} can't be reached: {_first_line(error)}",
+            f"Registry {host} can't be reached: {describe_failure(error)}",
             hint="Check the name and the network; see `roost registry test`.",
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 class _ErrorEntry(msgspec.Struct):

@@ -10,5 +10,5 @@ downloads). Failures: ``errors`` (the classes), ``translation`` (from uv's outpu
 Imports ``engines.host_python``, ``credentials``, ``jobs.progress``, ``oci`` (platforms), ``roost.store`` (files,
 cancellation) and ``roost.model``; no other engine.
 
-Doors: engine, errors, prefix, request.
+Doors: engine, errors, prefix, process, request.
 """

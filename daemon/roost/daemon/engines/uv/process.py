@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -18,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import BinaryIO, NamedTuple
 
 import msgspec
+from uv import find_uv_bin
 
 from roost.daemon.background.priority import niced_command
 from roost.daemon.background.work import is_background
@@ -42,6 +44,8 @@ that affects what it chooses."""
 
 _LINE_LIMIT = 1 << 24
 _GRACE_SECONDS = 1.0
+_FRAME = re.compile(r"^[^\w'`(]+")
+"""What uv draws before the lines of an error."""
 
 
 class ProcessResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +166,40 @@ class UvProcess:
         environ |= {"UV_HTTP_TIMEOUT": str(self.timeout), "UV_HTTP_RETRIES": str(self.retries)}
         environ |= {"UV_SYSTEM_CERTS": "1"} if _has_system_certificates() else {}
         return environ | secrets.git_variables()
+
+
+async def ask_default_index(project: str, seconds: float, scratch: str) -> str | None:
+    """Let uv look for ``project`` on the index that it uses by default; return why that failed, ``None`` if it did not.
+
+    Without any cache, since that would answer for an index that is down.
+    """
+    binary, folder = await asyncio.to_thread(lambda: (os.fsdecode(find_uv_bin()), tempfile.mkdtemp(dir=scratch)))
+    environ = {**network_variables(), "PATH": _PATH, "HOME": folder, "UV_HTTP_RETRIES": "0"}
+    environ |= {"UV_SYSTEM_CERTS": "1"} if await asyncio.to_thread(_has_system_certificates) else {}
+    arguments = ["pip", "compile", "-", "--no-deps", "--no-cache", "--no-config", "--quiet", "--color", "never"]
+    process = await asyncio.create_subprocess_exec(
+        binary,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=folder,
+        env=environ,
+        start_new_session=True,
+    )
+    try:
+        _, stderr = await asyncio.wait_for(process.communicate(project.encode()), seconds)
+    except asyncio.TimeoutError:
+        return f"no answer within {seconds:.0f} s"
+    finally:
+        if process.returncode is None:
+            await asyncio.shield(_end_group(process))
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, True))
+    if process.returncode == 0:
+        return None
+    bare = [_FRAME.sub("", line).strip() for line in stderr.decode("utf-8", "replace").splitlines()]
+    lines = [line for line in bare if line]
+    return lines[-1].removeprefix("Caused by: ") if lines else f"uv ended with status {process.returncode}"
 
 
 def _has_system_certificates() -> bool:
