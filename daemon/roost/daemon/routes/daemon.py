@@ -25,7 +25,6 @@ from roost.store.disk.root import STORE_FORMAT
 from roost.wire.installation import VERSION
 from roost.wire.protocol import PROTOCOL
 
-
 REFRESH_SECONDS = 1.0
 """How long an examination waits for the configuration."""
 
