@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from tests import house
 
-from roost.model.errors import CodedError
-
+ROOTS = ("roost.daemon", "roost.store", "roost.model")
 STATUSES = {
     0: "it is done",
     1: "it failed, or a check found something: `roost lock --check`, `roost env diff --exit-code`, `roost doctor`",
@@ -60,28 +60,60 @@ def format_page() -> str:
     return HEAD + statuses + ERRORS + "".join(_format_errors())
 
 
-def list_errors() -> list[type[CodedError]]:
-    """Return every class of errors that has a code of its own, by code."""
-    for name in house.modules():
-        if name.startswith(("roost.daemon", "roost.store", "roost.model")) and ".native" not in name:
-            importlib.import_module(name)
-    found: dict[str, type[CodedError]] = {}
-    for kind in _subclasses(CodedError):
-        if "code" in vars(kind) and kind.__module__.startswith("roost."):
-            found.setdefault(kind.code, kind)
-    return [found[code] for code in sorted(found)]
+class ErrorClass(NamedTuple):
+    """A class of errors as its source has it."""
+
+    bases: tuple[str, ...]
+    values: dict[str, object]
+    """Class variables with constant values."""
+    doc: str
 
 
-def _subclasses(base: type[CodedError]) -> Iterator[type[CodedError]]:
-    for kind in base.__subclasses__():
-        yield kind
-        yield from _subclasses(kind)
+def list_errors() -> Iterator[tuple[str, int, bool, str]]:
+    """Yield code, exit status, whether a retry may help, and docstring of every class of errors with a code of its own.
+
+    Read from the source: importing all of it takes seconds.
+    """
+    found = {name: kind for each in house.modules() if each.startswith(ROOTS) for name, kind in _read_classes(each)}
+    own = [(str(kind.values["code"]), name) for name, kind in found.items() if "code" in kind.values]
+    for code, name in sorted(each for each in own if _is_error(found, each[1])):
+        status, retryable = _find_value(found, name, "exit_status"), _find_value(found, name, "retryable")
+        assert isinstance(status, int), name
+        yield code, status, bool(retryable), found[name].doc
+
+
+def _read_classes(module: str) -> Iterator[tuple[str, ErrorClass]]:
+    for node in ast.walk(house.tree(module)):
+        if isinstance(node, ast.ClassDef):
+            pairs = [(each.targets[0], each.value) for each in node.body if isinstance(each, ast.Assign)]
+            pairs += [(each.target, each.value) for each in node.body if isinstance(each, ast.AnnAssign) and each.value]
+            values = {
+                target.id: value.value
+                for target, value in pairs
+                if isinstance(target, ast.Name) and isinstance(value, ast.Constant)
+            }
+            yield node.name, ErrorClass(tuple(map(ast.unparse, node.bases)), values, ast.get_docstring(node) or "")
+
+
+def _is_error(found: dict[str, ErrorClass], name: str) -> bool:
+    return name == "CodedError" or any(_is_error(found, base) for base in found.get(name, _NOTHING).bases)
+
+
+def _find_value(found: dict[str, ErrorClass], name: str, key: str) -> object:
+    """Return what a class or the first of its bases says."""
+    kind = found.get(name, _NOTHING)
+    if key in kind.values:
+        return kind.values[key]
+    return next((value for base in kind.bases if (value := _find_value(found, base, key)) is not None), None)
+
+
+_NOTHING = ErrorClass((), {}, "")
 
 
 def _format_errors() -> Iterator[str]:
-    for kind in list_errors():
-        assert kind.exit_status in STATUSES, kind
-        words = " ".join((kind.__doc__ or "").split("\n\n")[0].split()).replace("``", "`").replace("|", "\\|")
+    for code, status, retryable, doc in list_errors():
+        assert status in STATUSES, code
+        words = " ".join(doc.split("\n\n")[0].split()).replace("``", "`").replace("|", "\\|")
         words = re.sub(r":\w+:`[\w.]*?(\w+)`", r"`\1`", words)
         meaning = words.split("; `location`")[0].rstrip(".")
-        yield f"| `{kind.code}` | {kind.exit_status} | {'yes' if kind.retryable else 'no'} | {meaning} |\n"
+        yield f"| `{code}` | {status} | {'yes' if retryable else 'no'} | {meaning} |\n"
