@@ -12,7 +12,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 PROTOCOL = 1
@@ -37,15 +37,16 @@ class AttachRefusedError(Exception):
         self.data = data
 
 
-def attach(path: str, run_id: str, *, at_terminal: bool) -> int:
+def attach(path: str, run_id: str, *, at_terminal: bool, store: Callable[[bytes], None] | None = None) -> int:
     """Connect this process's standard streams to run ``run_id`` until it ends, and return its exit status.
 
-    ``path``: the daemon's socket. Raises: AttachRefusedError if the command could not be started; AttachmentLostError.
+    ``path``: the daemon's socket. ``store`` gets the output as well. Raises: AttachRefusedError if the command could
+    not be started; AttachmentLostError.
     """
     connection, early = _upgrade(path, run_id)
     try:
         with _SignalPipe() as signals, _RawTerminal(at_terminal):
-            return _Bridge(connection, signals, early, at_terminal=at_terminal).run()
+            return _Bridge(connection, signals, early, at_terminal=at_terminal, store=store).run()
     finally:
         connection.close()
 
@@ -155,8 +156,18 @@ class _RawTerminal:
 class _Bridge:
     """Passes bytes between this process's streams and the daemon without blocking on either side alone."""
 
-    def __init__(self, connection: socket, signals: _SignalPipe, early: bytes, *, at_terminal: bool) -> None:
+    def __init__(
+        self,
+        connection: socket,
+        signals: _SignalPipe,
+        early: bytes,
+        *,
+        at_terminal: bool,
+        store: Callable[[bytes], None] | None,
+    ) -> None:
         import select
+
+        self._store = store
 
         self._select = select
         self._connection = connection
@@ -257,6 +268,8 @@ class _Bridge:
 
     def _handle_frame(self, kind: int, data: bytes) -> None:
         if kind in (STDOUT, STDERR):
+            if self._store is not None:
+                self._store(data)
             self._write_output(kind, data)
         elif kind == STDIN_TAKEN:
             self._input_in_flight -= 1

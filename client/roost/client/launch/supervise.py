@@ -5,7 +5,7 @@
 A detached run has its specification as JSON on standard input. It has ``command``, ``cwd``, ``launch`` (a
 ``wire.Launch``), ``environ`` (the caller's variables), ``variables`` (those of the run), ``socket``, ``run_id`` and
 ``output_bytes``, the bound of the output (``wire.run_output``). ``watched``: the daemon watches this process and needs
-no reports.
+no reports. ``kept_bytes``: the output of a run in the foreground is stored up to this bound (``kept_output``).
 ``FOLDER/lock`` is held by the supervisor and by the command, so that the kernel releases it when the last of them ends;
 ``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written atomically, before the daemon is notified or this
 process ends. Nobody waits for the daemon's answer to that: it reads the file when it is asked for the run.
@@ -116,6 +116,8 @@ class Supervisor:
 
     def _run_command(self, output: IO[bytes] | None, default_signals: list[int]) -> int:
         try:
+            if kept_bytes := self._spec.get("kept_bytes"):
+                return self._run_kept(kept_bytes, default_signals)
             self._pid = self._start_process(output, default_signals)
         except activate.CommandError as error:
             _write_note(error.format(), output)
@@ -129,7 +131,35 @@ class Supervisor:
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         return status if status >= 0 else 128 - status
 
+    def _run_kept(self, limit: int, default_signals: list[int]) -> int:
+        """Run the command with its output stored. Signals are forwarded there."""
+        from roost.client.kept_output.relay import KeptRun
+
+        command, environ = self._prepare_command(None)
+        _enter_folder(self._spec["cwd"])
+        try:
+            status = KeptRun(self._folder, limit).run(command, environ, default_signals)
+        except OSError as error:
+            raise activate.command_error(command[0], error) from error
+        return status if status >= 0 else 128 - status
+
     def _start_process(self, output: IO[bytes] | None, default_signals: list[int]) -> int:
+        command, environ = self._prepare_command(output)
+        actions: list[Any] = []
+        if output is not None:
+            descriptor = output.fileno()
+            actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+            actions += [(os.POSIX_SPAWN_DUP2, descriptor, stream) for stream in (1, 2)]
+        _enter_folder(self._spec["cwd"])
+        try:
+            # Descriptors of the caller (`<(…)` of a shell, the jobserver of make) reach the command; those of this
+            # process close at exec, all but lock and lease.
+            return os.posix_spawn(command[0], command, environ, file_actions=actions, setsigdef=default_signals)
+        except OSError as error:
+            raise activate.command_error(command[0], error) from error
+
+    def _prepare_command(self, output: IO[bytes] | None) -> tuple[list[str], dict[str, str]]:
+        """Return the words and the variables of the command. Raises: CommandError."""
         spec = self._spec
         if not os.path.isdir(spec["cwd"]):
             raise activate.CommandError(f"the folder {spec['cwd']} does not exist", 125, "Create it, or run elsewhere.")
@@ -139,18 +169,7 @@ class Supervisor:
         if command[0] != launch.get("python"):
             note = activate.foreign_program_note(spec["command"][0], command[0], launch["prefix"])
             _write_note(note, output)
-        actions: list[Any] = []
-        if output is not None:
-            descriptor = output.fileno()
-            actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
-            actions += [(os.POSIX_SPAWN_DUP2, descriptor, stream) for stream in (1, 2)]
-        _enter_folder(spec["cwd"])
-        try:
-            # Descriptors of the caller (`<(…)` of a shell, the jobserver of make) reach the command; those of this
-            # process close at exec, all but lock and lease.
-            return os.posix_spawn(command[0], command, environ, file_actions=actions, setsigdef=default_signals)
-        except OSError as error:
-            raise activate.command_error(command[0], error) from error
+        return command, environ
 
     def _forward(self, number: int, frame: object) -> None:
         if number in self._terminal_signals and _is_foreground():

@@ -217,6 +217,7 @@ async def _start_process(
         run=run_view(run),
         launch=launch,
         folder=records.folder(run.id),
+        output_bytes=_output_bytes(services, body),
         source=resolved.source,
         warnings=resolved.warnings,
     )
@@ -252,11 +253,17 @@ async def _start_container(
     return RunResponse(
         run=run_view(run),
         launch=None,
-        folder=None,
+        folder=services.runs.records.folder(run.id) if body.keep_output else None,
+        output_bytes=_output_bytes(services, body),
         source=resolved.source,
         warnings=resolved.warnings,
         attach=not body.detach,
     )
+
+
+def _output_bytes(services: Services, body: RunRequest) -> int:
+    """Return the bound of the output that the client is to store; 0 if it stores none."""
+    return services.config.config.runs.output_bytes if body.keep_output and not body.detach else 0
 
 
 def _build_first(resolved: TargetedDefinition) -> Reply:

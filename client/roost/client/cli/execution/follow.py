@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from roost.client.caller import current_terminal
@@ -59,7 +60,7 @@ def follow_run(context: Context, answer: Json, request: Json, command: Sequence[
         context.print_json(answer["run"]) if context.json else context.print(str(run_id))
         return 0
     if answer.get("attach"):
-        return _attach_to_run(context, run_id, at_terminal="terminal" in request)
+        return _attach_to_run(context, answer, at_terminal="terminal" in request)
     try:
         return _supervise_run(context, answer, request.get("variables", {}), command)
     except activate.LeaseGoneError:
@@ -68,19 +69,30 @@ def follow_run(context: Context, answer: Json, request: Json, command: Sequence[
         return None
 
 
-def _attach_to_run(context: Context, run_id: str, *, at_terminal: bool) -> int | None:
+def _attach_to_run(context: Context, answer: Json, *, at_terminal: bool) -> int | None:
     from roost.client.launch import attach
     from roost.client.launch.attach_failure import resolve_attach_failure
 
     context.clear_progress()
+    run_id = answer["run"]["id"]
     status: int | None
     try:
-        status = attach.attach(context.session.daemon.path, run_id, at_terminal=at_terminal)
+        with _kept_output(answer) as store:
+            status = attach.attach(context.session.daemon.path, run_id, at_terminal=at_terminal, store=store)
     except (attach.AttachmentLostError, attach.AttachRefusedError) as error:
         status = resolve_attach_failure(context, context.session, run_id, error)
     if context.json and status is not None:
         _print_record(context, run_id)
     return status
+
+
+def _kept_output(answer: Json) -> AbstractContextManager[Callable[[bytes], None] | None]:
+    """Return a block within which the output can be stored, if the run asked for that."""
+    if not answer.get("output_bytes"):
+        return nullcontext()
+    from roost.client.kept_output.storage import KeptOutput
+
+    return KeptOutput(answer["folder"], answer["output_bytes"])
 
 
 def _supervise_run(context: Context, answer: Json, variables: Mapping[str, str], command: Sequence[str] | None) -> int:
@@ -96,6 +108,7 @@ def _supervise_run(context: Context, answer: Json, variables: Mapping[str, str],
         "socket": context.session.daemon.path,
         "run_id": run["id"],
         "watched": answer.get("watched", False),
+        "kept_bytes": answer.get("output_bytes", 0),
     }
     status = Supervisor(answer["folder"], specification).run()
     if context.json:

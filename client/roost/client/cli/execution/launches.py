@@ -36,8 +36,8 @@ def add(subparsers: Subparsers) -> None:
         "roost run train.py --epochs 3",
     )
     run.usage = (
-        "roost run [WHAT] [CHOICES] [-t TARGET] [--var K=V]… [--secret NAME]… [--experiment NAME] [--detach] [--]"
-        " COMMAND…"
+        "roost run [WHAT] [CHOICES] [-t TARGET] [--var K=V]… [--secret NAME]… [--experiment NAME]"
+        " [--keep-output | --detach] [--] COMMAND…"
     )
     add_selector_options(run)
     run.add_argument("--var", action="append", default=[], metavar="K=V", help="a variable for the command")
@@ -49,6 +49,7 @@ def add(subparsers: Subparsers) -> None:
         help="a variable whose value is never stored (docker inspect shows it while a container exists)",
     )
     run.add_argument("--experiment", metavar="NAME", help="the experiment of the run")
+    run.add_argument("--keep-output", action="store_true", help="store the output too, for `roost runs logs`")
     run.add_argument("--detach", action="store_true", help="print the run's id and do not wait")
     execute = add_command(
         subparsers,
@@ -172,6 +173,7 @@ def _run_fields(context: Context) -> Json:
     if word_values := find_word_values(options.command, secrets):
         fields["word_values"] = word_values
     fields.update({"experiment": options.experiment} if options.experiment else {})
+    fields.update({"keep_output": True} if options.keep_output and not options.detach else {})
     if options.detach:
         return {**fields, "detach": True, "environ_of_client": detached_environ(context)}
     if options.target == "local":  # the command inherits the secrets: their values need not be sent
