@@ -18,6 +18,7 @@ import select
 import termios
 from collections.abc import Mapping, Sequence
 from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from typing import Any
 
 from roost.client.kept_output.bytes_and_signals import (
     CHUNK,
@@ -122,7 +123,10 @@ class _Relay:
         self._shown = next(n for n in (1, 2, 0) if kinds[n] == "terminal")
         """Where the terminal's output goes."""
         self._keys = 0 if streams.input == "terminal" else _open_terminal(self._shown)
-        self._attributes = termios.tcgetattr(self._keys)
+        self._attributes: list[Any] = []
+        """Settings of the user's terminal that are restored."""
+        self._is_like = False
+        """Whether the command's terminal has got the settings of the user's."""
         self._has_keys = False
         """Whether the command has the user's terminal, which is in raw mode then."""
         self._control: socket
@@ -133,8 +137,9 @@ class _Relay:
 
     def run(self, words: Sequence[str], environ: Mapping[str, str]) -> int:
         self._master, slave = os.openpty()
-        termios.tcsetattr(slave, termios.TCSANOW, self._attributes)
         self._copy_size()
+        if self._is_foreground():  # else they are those of the shell's line editor
+            self._copy_settings()
         own, self._control = socketpair(AF_UNIX, SOCK_SEQPACKET)
         own, self._control = self._control, own
         kinds = self._streams[:3]
@@ -286,15 +291,23 @@ class _Relay:
         """Put the user's terminal into raw mode: the other one handles lines, echo and keys."""
         import tty
 
+        if not self._is_like:
+            self._copy_settings()
         with contextlib.suppress(termios.error):
+            self._attributes = termios.tcgetattr(self._keys)
             tty.setraw(self._keys, termios.TCSADRAIN)
             self._has_keys = True
 
     def _give_keys_back(self) -> None:
-        if self._has_keys or self._is_foreground():
+        if self._has_keys:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._keys, termios.TCSADRAIN, self._attributes)
         self._has_keys = False
+
+    def _copy_settings(self) -> None:
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(self._master, termios.TCSANOW, termios.tcgetattr(self._keys))
+            self._is_like = True
 
     def _copy_size(self) -> None:
         size = array.array("H", [0, 0, 0, 0])
