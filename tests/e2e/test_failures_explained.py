@@ -53,7 +53,7 @@ def test_where_and_what_failed(roost: Roost, pip_index: PipIndex, channels_folde
 
     roost.write("conflict.txt", "greet==1.0\nwants\n")
     first, *said, _ = lines_of(roost, "build -f conflict.txt", 4)
-    assert first.startswith("roost: The pip requirements can't be satisfied: Because ")
+    assert first.startswith("roost: conflict.txt:1:1: The pip requirements can't be satisfied: Because ")
     assert any("unsatisfiable" in line for line in [first, *said])
 
     source = roost.folder / "source"

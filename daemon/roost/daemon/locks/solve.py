@@ -28,15 +28,19 @@ from roost.daemon.engines.host_python.fit import marker_environment, needed_syst
 from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.engines.uv.errors import IndexDeniedError
 from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts, describe_python
+from roost.daemon.explanations.explain import UnmetDefinition, explain_unmet
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
 from roost.model.definition import BASELINE_GLIBC, Defaults, Definition, PipItem
-from roost.model.errors import CodedError, InvalidDefinitionError, ServiceUnreachableError
+from roost.model.errors import CodedError, InvalidDefinitionError, Location, ServiceUnreachableError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, RemoteInput, Wheel, with_format
 from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
 from roost.model.locks.preferences import prefer_conda_packages, prefer_wheel_versions
 from roost.model.syntax.match_specs import spec_name
 from roost.wire.plans import EnvironmentSelector, Reason
+
+_ANY_PYTHON = "3.12"
+"""For which pip's index is asked whether it has a package, if the definition leaves the choice."""
 
 
 class PlatformMissingError(InvalidDefinitionError):
@@ -64,6 +68,12 @@ class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
     """Match specs in addition to the definition's own."""
     preferences: Lock | None = None
     """A former lock, whose versions are chosen if the definition leaves the choice."""
+    locations: Mapping[str, Location] = {}
+    """Where match specs are written."""
+    is_from_file: bool = False
+    """Whether a file was read for it, so that all places are those of now."""
+    python_location: Location | None = None
+    """Where the Python is required."""
 
     @property
     def uses_host_python(self) -> bool:
@@ -86,6 +96,9 @@ def create_solve_job(
         is_image=resolved.is_image,
         index_variables=find_unset_index_variables(resolved.parsed.credentials, selector.environ),
         preferences=former.lock if former is not None else None,
+        locations=resolved.parsed.locations,
+        is_from_file=resolved.source.path is not None,
+        python_location=resolved.parsed.python_location,
     )
 
 
@@ -105,12 +118,30 @@ def create_pip_request(job: SolveJob, python: PythonFacts) -> PipLockRequest:
 
 
 async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
-    """Return the lock of ``job``, after those that were requested earlier. Raises the engines' errors and
-    VariableMissingError."""
+    """Return the lock of ``job``, after those that were requested earlier. Raises the engines' errors, with the place
+    of the requirement that can't be met, and VariableMissingError."""
     require_variables(job.definition, job.environ)
     async with engines.solving.hold(progress):
         with request_index_variables(job.index_variables):
-            return await _solve(engines, await with_credentials(engines, job), progress)
+            job = await with_credentials(engines, job)
+            try:
+                return await _solve(engines, job, progress)
+            except CodedError as error:
+                await explain_unmet(engines, _describe_unmet(job), error)
+                raise
+
+
+def _describe_unmet(job: SolveJob) -> UnmetDefinition:
+    version = next(iter(re.findall(r"\d+\.\d+", job.definition.python.requires or "")), _ANY_PYTHON)
+    return UnmetDefinition(
+        definition=job.definition,
+        channels=tuple(job.definition.conda.channels or job.defaults.channels),
+        platform=job.platform,
+        locations=job.locations,
+        is_from_file=job.is_from_file,
+        python_location=job.python_location,
+        pip_request=create_pip_request(job, PythonFacts(version=version)),
+    )
 
 
 @contextmanager

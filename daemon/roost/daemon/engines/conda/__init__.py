@@ -10,5 +10,5 @@ rattler's.
 Imports ``background``, ``credentials``, ``workers``, ``jobs.progress``, ``roost.store`` and ``roost.model``; no other
 engine.
 
-Doors: activation, cache, channels, engine, explicit, marks, package_code, platforms, rules, scripts.
+Doors: activation, cache, channels, engine, errors, explicit, jobs, marks, package_code, platforms, rules, scripts.
 """

@@ -83,17 +83,17 @@ class CondaEngine:
         self._known_code = known_code or KnownCode()
         self.packages_dir = os.path.join(cache_dir, "packages")
         self.archives = PackageArchives(os.path.join(cache_dir, "archives"))
-        self._index_dir = os.path.join(cache_dir, "index")
+        self.index_dir = os.path.join(cache_dir, "index")
         self._workers = workers
         self._rules = CondaRules(workers)
         self._holds = holds or Holds()
         self._gate = cache.CacheGate(lambda: cache.delete_leftovers(self.packages_dir, "."))
-        self._index_gate = cache.CacheGate(lambda: cache.delete_temporary_files(self._index_dir))
+        self.index_gate = cache.CacheGate(lambda: cache.delete_temporary_files(self.index_dir))
         self.configure(config)
         os.makedirs(self.packages_dir, exist_ok=True)
-        os.makedirs(self._index_dir, exist_ok=True)
+        os.makedirs(self.index_dir, exist_ok=True)
         cache.delete_leftovers(self.packages_dir, ".")
-        cache.delete_temporary_files(self._index_dir)
+        cache.delete_temporary_files(self.index_dir)
         cache.delete_leftovers(bytecode_dir, "stage-")
         self.archives.delete_unfinished()
 
@@ -127,11 +127,11 @@ class CondaEngine:
         found: dict[str, str] = {}
         for text in texts:
             url = channel_part(strip_credentials(expand_variables(text, variables))[0])
-            if (masked := self._mask_path(url, variables)) != url:
+            if (masked := self.mask_path(url, variables)) != url:
                 found[masked] = url
         return found
 
-    def _mask_path(self, url: str, variables: Mapping[str, str]) -> str:
+    def mask_path(self, url: str, variables: Mapping[str, str]) -> str:
         return url if self._routes.is_mirrored(url) else mask_path(url, variables)
 
     # ------------------------------------------------------------------ choosing packages
@@ -156,8 +156,8 @@ class CondaEngine:
         progress.start("solve")
         variables = variables or {}
         resolved = resolve_channels(channels, variables, self.config.channel_alias)
-        urls = [self._mask_path(url, variables) for url in resolved.urls]
-        bare = [self._mask_path(strip_credentials(expand_variables(spec, variables))[0], variables) for spec in specs]
+        urls = [self.mask_path(url, variables) for url in resolved.urls]
+        bare = [self.mask_path(strip_credentials(expand_variables(spec, variables))[0], variables) for spec in specs]
         secrets = self.channel_credentials([*channels, *specs], variables, credentials or {})
         progress.log(f"solving {len(specs)} spec{'s'[len(specs) == 1 :]} for {platform} with {', '.join(channels)}")
         request = jobs.SolveRequest(
@@ -166,11 +166,11 @@ class CondaEngine:
             subdir=conda_subdir(platform),
             virtual=baseline_packages(platform, system),
             as_of=as_of,
-            index_dir=self._index_dir,
-            access=self._access(secrets, self.config.index_timeout),
+            index_dir=self.index_dir,
+            access=self.access(secrets, self.config.index_timeout),
             preferred=tuple(preferred),
         )
-        packages = await self._run_with_cache(jobs.SOLVE, request, self._index_gate, progress)
+        packages = await self.run_with_cache(jobs.SOLVE, request, self.index_gate, progress)
         progress.finish("solve")
         return packages
 
@@ -194,16 +194,16 @@ class CondaEngine:
         """
         progress.start("solve", len(urls))
         variables = variables or {}
-        lines = [self._mask_path(strip_credentials(expand_variables(url, variables))[0], variables) for url in urls]
+        lines = [self.mask_path(strip_credentials(expand_variables(url, variables))[0], variables) for url in urls]
         items = [parse_explicit(line, conda_subdir(platform)) for line in lines]
         secrets = self.channel_secrets(urls, variables, credentials or {})
         secrets |= self._masked_channels((url.partition("#")[0] for url in urls), variables)
         request = jobs.ExplicitRequest(
             items=tuple(items),
-            index_dir=self._index_dir,
-            access=self._access(secrets, self.config.index_timeout),
+            index_dir=self.index_dir,
+            access=self.access(secrets, self.config.index_timeout),
         )
-        packages = await self._run_with_cache(jobs.RESOLVE_EXPLICIT, request, self._index_gate, progress)
+        packages = await self.run_with_cache(jobs.RESOLVE_EXPLICIT, request, self.index_gate, progress)
         progress.finish("solve")
         return packages
 
@@ -219,7 +219,7 @@ class CondaEngine:
         request = jobs.DistributionRequest(
             packages=tuple(self._mask_urls(packages, credentials or {})),
             cache_dir=self.packages_dir,
-            access=self._access(credentials or {}, self.config.index_timeout),
+            access=self.access(credentials or {}, self.config.index_timeout),
         )
         return await self._run(jobs.FIND_DISTRIBUTIONS, request)
 
@@ -294,7 +294,7 @@ class CondaEngine:
                 packages=tuple(package for package in masked if package.sha256 in paths),
                 paths=dict(paths),
                 idle_timeout=self.config.idle_timeout,
-                access=self._access(credentials, None),
+                access=self.access(credentials, None),
             )
             await self._run(jobs.FETCH, request, progress)
 
@@ -394,13 +394,13 @@ class CondaEngine:
             sizes={package.url: package.size for package in missing},
             sources=dict(sources),
             idle_timeout=self.config.idle_timeout,
-            access=self._access(credentials, None),
+            access=self.access(credentials, None),
         )
         if missing:
             progress.start("download", sum(request.sizes.values()))
 
         async def link() -> list[str]:
-            linking = self._run_with_cache(jobs.LINK, request, self._gate, progress)
+            linking = self.run_with_cache(jobs.LINK, request, self._gate, progress)
             unfinished = partial(cache.list_unfinished, self.packages_dir)
             return await run_with_bound(linking, unfinished, self.config.unpacked_bytes)
 
@@ -425,7 +425,7 @@ class CondaEngine:
             for package, (channel, *rest) in split
         ]
 
-    def _access(self, credentials: Mapping[str, str], timeout: float | None) -> jobs.ChannelAccess:
+    def access(self, credentials: Mapping[str, str], timeout: float | None) -> jobs.ChannelAccess:
         return jobs.ChannelAccess(
             mirrors=self.config.mirrors,
             alias=self.config.channel_alias,
@@ -436,9 +436,9 @@ class CondaEngine:
         )
 
     # ------------------------------------------------------------------ workers
-    async def _run_with_cache(self, job: WorkerJob[P, R], request: P, gate: cache.CacheGate, progress: Progress) -> R:
+    async def run_with_cache(self, job: WorkerJob[P, R], request: P, gate: cache.CacheGate, progress: Progress) -> R:
         """Run ``job``, which writes into the cache of ``gate``: what it leaves there if it is killed is deleted."""
-        async with self._holds.hold([CONDA_INDEX] if gate is self._index_gate else []), gate.shared():
+        async with self._holds.hold([CONDA_INDEX] if gate is self.index_gate else []), gate.shared():
             try:
                 return await self._run(job, request, progress)
             except BaseException:

@@ -16,6 +16,8 @@ from roost.model.locks.preferences import PreferredPackage
 _NATIVE = "roost.daemon.engines.conda.native"
 _QUICK_SECONDS = 60.0
 """For jobs of milliseconds: a machine that swaps may need a thousand times as long."""
+_NAMES_SECONDS = 10.0
+"""For what only makes hints."""
 
 CONDA_WORKERS = WorkerKind(name="conda", modules=("rattler",))
 
@@ -81,6 +83,28 @@ class ExplicitRequest(msgspec.Struct, frozen=True, kw_only=True):
     access: ChannelAccess
 
 
+class NamesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ``channels`` have of ``names``. ``cached_only``: as far as their indexes are in the cache."""
+
+    channels: tuple[str, ...]
+    names: tuple[str, ...]
+    subdir: str
+    index_dir: str
+    access: ChannelAccess
+    cached_only: bool = False
+
+
+class NameFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What channels have of a name."""
+
+    versions: list[str] = []
+    """The oldest first."""
+    near: list[str] = []
+    """Names that it may be a misspelling of, if there is none."""
+    platforms: list[str] = []
+    """Other platforms that it is there for, if there is neither."""
+
+
 class DistributionRequest(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[CondaPackage, ...]
     cache_dir: str
@@ -142,6 +166,10 @@ SOLVE = WorkerJob(
 RESOLVE_EXPLICIT = WorkerJob(
     kind=CONDA_WORKERS, target=f"{_NATIVE}.solving:resolve_explicit", payload=ExplicitRequest,
     result=list[CondaPackage], doing="looking up packages",
+)  # fmt: skip
+FIND_NAMES = WorkerJob(
+    kind=CONDA_WORKERS, target=f"{_NATIVE}.names:find_names", payload=NamesRequest, result=dict[str, NameFacts],
+    doing="looking for names", timeout=_NAMES_SECONDS,
 )  # fmt: skip
 FIND_DISTRIBUTIONS = WorkerJob(
     kind=CONDA_WORKERS, target=f"{_NATIVE}.distributions:find_distributions", payload=DistributionRequest,

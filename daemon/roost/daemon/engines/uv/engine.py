@@ -88,7 +88,7 @@ class PipEngine:
         self._built_with: dict[tuple[str, ...], tuple[Wheel, ...]] = {}
         """Folder of a project, Python and indexes to what its last build installed."""
         self._holds = holds or Holds()
-        self._cache_dir = cache_dir
+        self.cache_dir = cache_dir
         self._wheels_dir = wheels_dir
         self._store = WheelStore(wheels_dir)
         binary = uv_binary or os.fsdecode(find_uv_bin())
@@ -218,7 +218,7 @@ class PipEngine:
             arguments = install_arguments(python, pylock)
             arguments += ["--default-index", index] if index else []
             cached, outcome = [*arguments, "--offline"], ProcessResult(status=1, stdout="", stderr="")
-            is_cached = bool(editable) or not await asyncio.to_thread(find_absent, self._cache_dir, wheels, files)
+            is_cached = bool(editable) or not await asyncio.to_thread(find_absent, self.cache_dir, wheels, files)
             if is_cached:  # else it is in vain
                 outcome = await self._process.run(cached, folder, secrets=secrets)
             if outcome.status != 0 and (stored := await self._wheel_files(secrets).find_fetched(wheels)):
@@ -295,7 +295,7 @@ class PipEngine:
         names, marks = {wheel.name for wheel in wheels}, os.path.join(self._wheels_dir, "checked")
         limit = self._config.unpacked_bytes
         try:
-            await asyncio.to_thread(check_unpacked, self._cache_dir, marks, names, limit, progress)
+            await asyncio.to_thread(check_unpacked, self.cache_dir, marks, names, limit, progress)
         except UnpackedFaultsError as faults:
             await self._clean_cache(faults.packages)
             raise faults.error from None
@@ -408,7 +408,7 @@ class PipEngine:
 
     async def _drop_damaged(self, wheels: Sequence[Wheel], *, thorough: bool) -> list[str]:
         names = {wheel.name for wheel in wheels}
-        damaged = await asyncio.to_thread(find_damaged, self._cache_dir, names, thorough=thorough)
+        damaged = await asyncio.to_thread(find_damaged, self.cache_dir, names, thorough=thorough)
         if damaged:
             await self._clean_cache(sorted(damaged))
         return sorted(damaged)
