@@ -59,7 +59,7 @@ async def build(store, engines, lock):
     timed = Timed()
 
     async def fill(prefix):
-        return (await fill_prefix(engines, lock, prefix, timed, {}))[0]
+        return (await fill_prefix(engines, lock, prefix, timed, {})).result
 
     started = time.perf_counter()
     artifact = await store.artifacts.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill)

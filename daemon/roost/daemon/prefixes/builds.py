@@ -22,6 +22,7 @@ from roost.daemon.launch.prepare import find_drift
 from roost.daemon.locks.missing_packages import explain_missing_package
 from roost.daemon.prefixes.bytecode_digests import drop_damaged
 from roost.daemon.prefixes.fill import fill_prefix
+from roost.daemon.prefixes.late_parts import LateParts
 from roost.daemon.prefixes.seal import renew_stamps
 from roost.daemon.projects.errors import PROJECT_ERRORS
 from roost.daemon.projects.install import ProjectBuild
@@ -85,6 +86,7 @@ class PrefixBuilds:
         self._launches = launches
         self._on_cached = on_cached
         self._on_ready = on_ready
+        self._parts = LateParts(engines)
         self._tasks: SharedTasks[PrefixResult] = SharedTasks()
         self._limit = WorkLimit(concurrency)
 
@@ -115,6 +117,7 @@ class PrefixBuilds:
     async def stop(self) -> None:
         """Cancel all builds."""
         await self._tasks.cancel_all()
+        await self._parts.stop()
 
     async def renew(self, touched: Artifact) -> bool:
         """Return whether nothing in a prefix has changed but its guards; then stamp these again, and protect its
@@ -140,20 +143,21 @@ class PrefixBuilds:
     async def _publish(self, task: SharedTask[PrefixResult], request: PrefixRequest) -> PrefixResult:
         progress = BuildProgress(task.publish, request.environ)
         modified: set[str] = set()
+        is_new_to_uv = False
 
         async def fill(prefix: str) -> FillResult:
             lock = substitute(request.lock, request.environ)
             credentials = {**request.credentials, **map_masked_urls(request.lock, lock)}
             try:
-                result, names = await fill_prefix(
-                    self._engines, lock, prefix, progress, credentials, request.project_build
-                )
+                filling = await fill_prefix(self._engines, lock, prefix, progress, credentials, request.project_build)
             except CodedError as error:
                 # Solved just now: the index is wrong, the lock is not too old. A project is no package of the lock.
                 if request.generation is not None or isinstance(error, PROJECT_ERRORS):
                     raise
                 raise explain_missing_package(error, request.lock) from error
-            modified.update(names)
+            nonlocal is_new_to_uv
+            result, is_new_to_uv = filling.result, filling.is_new_to_uv
+            modified.update(filling.modified)
             progress.start("publish")
             if result.lock is None:
                 return result
@@ -172,6 +176,8 @@ class PrefixBuilds:
             finally:
                 self._on_cached()
             self._on_ready(artifact)
+            if is_new_to_uv:
+                self._parts.request(artifact)
             await self._space.report()
         progress.finish("publish")
         await asyncio.to_thread(follow_prefix, self._engines.pythons_folder, artifact.path)

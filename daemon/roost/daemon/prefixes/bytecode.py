@@ -16,19 +16,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import errno
 import glob
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import NamedTuple
 
 import msgspec
 
 from roost.daemon.engines.conda.scripts import run_captured, sanitize_environment
 from roost.daemon.jobs.progress import Progress
-from roost.daemon.prefixes.bytecode_digests import HEADER_SIZE, load_digests, read_stored_stamp
+from roost.daemon.prefixes.bytecode_digests import HEADER_SIZE, StoredFile, load_digests, read_stored_stamp
 from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
 from roost.store.cancellation import finish_thread_despite_cancel
+from roost.store.disk.file_ops import TreeCount
 
 _TAG_SCRIPT = "import importlib.util as u, sys; print(sys.implementation.cache_tag + '-' + u.MAGIC_NUMBER.hex())"
 
@@ -178,6 +181,62 @@ def link_parts(site: str, parts: Sequence[PackageSources], store: str, tag: str)
         if choice.compiled:
             missing.append(PackageSources(part.key, choice.compiled))
     return missing
+
+
+class LinkedBytecode(NamedTuple):
+    """What was linked, by path relative to ``site-packages``, with size and sha256 (hex); and whether some is to be
+    compiled."""
+
+    files: dict[str, tuple[int, str]]
+    is_due: bool
+
+
+def link_for_sources(
+    site: str, stamps: Mapping[str, bytes], shipped: Set[str], stored: str, tag: str, count: TreeCount
+) -> LinkedBytecode:
+    """Link the byte-code that is stored in the folder ``stored`` for the sources of one package. Blocks.
+
+    ``stamps``: relative path to time and size of each source, as byte-code has them; ``shipped``: the byte-code that
+    the package has itself. All ``__pycache__`` folders exist. What was linked is added to ``count``.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    known = load_digests(stored) if stamps and tag else {}
+    skipped: Set[tuple[str, bytes]] | None = None
+    files: dict[str, tuple[int, str]] = {}
+    is_due, suffix = False, f".{tag.rsplit('-', 1)[0]}.pyc"
+    for source, stamp in stamps.items():
+        folder, _, name = source.rpartition("/")
+        path = f"{folder}/__pycache__/{name[:-3]}{suffix}" if folder else f"__pycache__/{name[:-3]}{suffix}"
+        if path in shipped:
+            continue
+        file = known.get(path)
+        if file is not None and _link_fitting(f"{stored}/{path}", f"{site}/{path}", file, stamp, count):
+            files[path] = file.size, file.digest
+        elif not is_due:
+            skipped = load_skipped(stored) if skipped is None else skipped
+            is_due = (source, stamp) not in skipped
+    return LinkedBytecode(files, is_due)
+
+
+def _link_fitting(stored: str, target: str, known: StoredFile, stamp: bytes, count: TreeCount) -> bool:
+    """Link byte-code if it belongs to a source of that ``stamp``, and is what is ``known`` of it."""
+    if known.source and known.source != stamp.hex():
+        return False
+    try:
+        os.link(stored, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False
+    status = os.lstat(target)
+    is_known = bool(known.source) and (status.st_size, status.st_mtime_ns) == (known.size, known.time)
+    if not is_known and read_stored_stamp(target, known) != stamp:
+        os.unlink(target)
+        return False
+    count.add(target, status)
+    return True
 
 
 def name_bytecode(sources: Iterable[str], tag: str) -> dict[str, str]:

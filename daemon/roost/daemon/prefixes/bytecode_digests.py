@@ -39,6 +39,8 @@ class StoredFile(msgspec.Struct, frozen=True, array_like=True):
     """mtime (ns)."""
     digest: str
     """sha256 (hex)."""
+    source: str = ""
+    """Time and size (hex) of the source, as the header has them; empty: unknown, as older versions left it."""
 
 
 _DECODER = msgspec.json.Decoder(dict[str, StoredFile | str])
@@ -74,8 +76,11 @@ def _measure_older(stored: str, digests: Mapping[str, str]) -> dict[str, StoredF
 
 def measure_bytecode(path: str) -> StoredFile:
     """Return what is recorded of the byte-code ``path``, which is complete."""
-    status = os.stat(path)
-    return StoredFile(status.st_size, status.st_mtime_ns, file_digest(path, "sha256"))
+    with open(path, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        header = stream.read(HEADER_SIZE)
+    source = header[8:].hex() if len(header) == HEADER_SIZE else ""
+    return StoredFile(status.st_size, status.st_mtime_ns, file_digest(path, "sha256"), source)
 
 
 def save_digests(stored: str, files: Mapping[str, StoredFile]) -> None:

@@ -7,7 +7,7 @@ backup or a copy tool may only have touched a folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -18,6 +18,7 @@ from roost.daemon.integrity.records import load_known_files
 from roost.daemon.integrity.trees import collect_manifest, find_differences, load_manifest
 from roost.daemon.prefixes.bytecode_digests import load_late_bytecode
 from roost.daemon.prefixes.linked_bytecode import add_linked
+from roost.daemon.prefixes.linked_wheels import KnownContent
 from roost.model.records import Artifact, FileStamp
 from roost.store.disk.file_ops import TreeCount
 from roost.store.disk.layout import Layout
@@ -47,13 +48,24 @@ def seal_prefix(prefix: str, guarded: Sequence[str], bytecode: Mapping[str, str]
         count.add(folder)
     linked = {path: digest for path, digest in bytecode.items() if path not in known.digests}
     manifest, dropped = _drop_altered(prefix, manifest, linked)
-    paths = dict.fromkeys([*guarded, *seal_folders(prefix, manifest.folders, known.wheel_folders)])
-    return Seal(
-        stamps=_stamp(list(paths)),
-        manifest=encode_manifest(manifest),
-        dropped=dropped,
-        count=None if dropped else count,
-    )
+    return _protect(prefix, guarded, manifest, known.wheel_folders, None if dropped else count, dropped)
+
+
+def seal_known(prefix: str, guarded: Sequence[str], content: KnownContent) -> Seal:
+    """Return the seal of a prefix that has exactly this content, and protect its folders. ``guarded`` as above."""
+    return _protect(prefix, guarded, content.manifest, content.wheel_folders, content.count, 0)
+
+
+def _protect(
+    prefix: str,
+    guarded: Sequence[str],
+    manifest: PrefixManifest,
+    wheel_folders: Collection[str],
+    count: TreeCount | None,
+    dropped: int,
+) -> Seal:
+    paths = dict.fromkeys([*guarded, *seal_folders(prefix, manifest.folders, wheel_folders)])
+    return Seal(stamps=_stamp(list(paths)), manifest=encode_manifest(manifest), dropped=dropped, count=count)
 
 
 def _drop_altered(prefix: str, manifest: PrefixManifest, linked: Mapping[str, str]) -> tuple[PrefixManifest, int]:

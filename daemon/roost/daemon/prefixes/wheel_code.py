@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from roost.daemon.background.code import PackageCode
 from roost.daemon.engines.conda.package_code import find_kinds
@@ -25,15 +25,15 @@ def list_wheel_code(prefix: str, wheels: Sequence[Wheel]) -> list[PackageCode]:
         for wheel in wheels:
             if wheel.name in records:
                 paths = (posixpath.normpath(f"{below}/{path}") for path in _list_outer(records[wheel.name]))
-                found += [
-                    PackageCode(
-                        kind=kind,
-                        package=f"{wheel.name} {wheel.version}",
-                        content=f"sha256:{wheel.sha256}" if wheel.sha256 and wheel.kind != "editable" else "",
-                    )
-                    for kind in find_kinds("", paths)
-                ]
+                found += describe_code(wheel, paths)
     return found
+
+
+def describe_code(wheel: Wheel, paths: Iterable[str]) -> list[PackageCode]:
+    """Return the code of ``wheel``, which has files at ``paths`` (in the prefix) outside of ``site-packages``."""
+    content = f"sha256:{wheel.sha256}" if wheel.sha256 and wheel.kind != "editable" else ""
+    package = f"{wheel.name} {wheel.version}"
+    return [PackageCode(kind=kind, package=package, content=content) for kind in find_kinds("", paths)]
 
 
 def _list_outer(record: str) -> Iterator[str]:

@@ -240,6 +240,12 @@ class TreeCount:
         else:
             self._total += status.st_blocks * 512
 
+    def add_all(self, other: TreeCount) -> None:
+        """Add the names that ``other`` has: none of them is here, nor another name of one of its files."""
+        self._total += other._total
+        self._later += other._later
+        self._inodes |= other._inodes
+
     def measure(self) -> tuple[int, int]:
         """Return what ``measure_tree`` returns of the tree, which has been synced. Call it once."""
         for path in self._later:

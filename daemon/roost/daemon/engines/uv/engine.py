@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,11 +17,13 @@ import msgspec
 from uv import find_uv_bin
 
 from roost.daemon.background.code import KnownCode
-from roost.daemon.background.work import is_background, make_way
+from roost.daemon.background.work import make_way
 from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.install import AttemptLog, InstallProgress, check_complete, install_arguments
 from roost.daemon.engines.uv.lock import PipLockSession, flatten_items
+from roost.daemon.engines.uv.parts.files import PartsPlace
+from roost.daemon.engines.uv.parts.linking import LinkedWheels, link_wheels
 from roost.daemon.engines.uv.prefix import mark_venv
 from roost.daemon.engines.uv.process import ProcessResult, UvProcess
 from roost.daemon.engines.uv.pylock import render_pylock
@@ -40,6 +41,7 @@ from roost.daemon.engines.uv.translation import is_backend_failure, translate_fa
 from roost.daemon.engines.uv.unpacked.cache import find_absent, find_damaged, list_unfinished
 from roost.daemon.engines.uv.unpacked.checks import UnpackedFaultsError, check_unpacked
 from roost.daemon.engines.uv.venvs.known import KnownVenvs
+from roost.daemon.engines.uv.venvs.siteless import write_siteless
 from roost.daemon.engines.uv.wheels import WheelFiles, WheelStore
 from roost.daemon.jobs.holds import Holds
 from roost.daemon.jobs.progress import Progress, Silent
@@ -47,6 +49,7 @@ from roost.daemon.jobs.unpacking import UNPACKED_BYTES
 from roost.daemon.oci.target_platforms import local_platform
 from roost.model.definition import BASELINE_GLIBC, Defaults, PipItem
 from roost.model.locks.lock import Wheel
+from roost.store.cancellation import finish_thread_despite_cancel
 from roost.store.index.cache_keys import file_key, wheel_key
 
 
@@ -95,6 +98,8 @@ class PipEngine:
         self._process = UvProcess(binary, cache_dir, scratch, timeout=config.timeout, retries=config.retries)
         self._process.unpacked_bytes = config.unpacked_bytes
         self._venvs = KnownVenvs(binary)
+        self.parts = PartsPlace(folder=os.path.join(wheels_dir, "parts"), cache_dir=cache_dir, binary=binary)
+        """What is known of uv's installations."""
 
     def configure(self, config: PipConfig) -> None:
         """Use ``config`` from the next call on."""
@@ -211,7 +216,7 @@ class PipEngine:
             await asyncio.to_thread(self._write_pylock, pylock, wheels, files)
             is_venv = await asyncio.to_thread(os.path.exists, os.path.join(prefix, "pyvenv.cfg"))
             is_asked = is_venv and not editable  # whose build backends run in the Python itself
-            write_command = self._venvs.write_command if is_asked else _write_siteless
+            write_command = self._venvs.write_command if is_asked else write_siteless
             python = await asyncio.to_thread(write_command, folder, prefix, python_path)
             # First from the cache alone: an index that sends no caching headers would be asked each time.
             # Only the build requirements of an editable folder are looked up in an index now.
@@ -363,6 +368,11 @@ class PipEngine:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(render_pylock(rows))
 
+    async def link_known(self, wheels: Sequence[Wheel], prefix: str) -> LinkedWheels:
+        """Link those of ``wheels`` that are known parts into the venv ``prefix``, which has no package yet."""
+        async with self.hold_wheels(wheels):
+            return await finish_thread_despite_cancel(link_wheels, self.parts, prefix, wheels)
+
     # ------------------------------------------------------------------ wheels and uv's cache
     def hold_wheels(self, wheels: Sequence[Wheel]) -> AbstractAsyncContextManager[None]:
         """While it is held, none of ``wheels`` is removed to free space: not its files, nor what uv unpacked of it."""
@@ -432,17 +442,3 @@ def _split_index(url: str | None) -> tuple[str | None, dict[str, str]]:
     bare, pair = split_credentials(url)
     split = urlsplit(bare)
     return bare, {f"{split.scheme}://{split.netloc}": pair} if pair else {}
-
-
-def _write_siteless(folder: str, prefix: str, python_path: str) -> str:
-    """Return the Python that uv asks about ``prefix``: its own, or in background work a command in ``folder`` that runs
-    it without ``site``. uv runs it with ``site``, and so code in ``.pth`` files of conda packages. Blocks.
-
-    A virtual environment is found by ``site``; it has no package yet.
-    """
-    if not is_background() or os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
-        return python_path
-    command = os.path.join(folder, "python")
-    with open(os.open(command, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700), "w", encoding="utf-8") as file:
-        file.write(f'#!/bin/sh\nexec {shlex.quote(python_path)} -S "$@"\n')
-    return command

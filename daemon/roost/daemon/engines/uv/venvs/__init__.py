@@ -4,9 +4,9 @@ A venv differs from another one of the same Python by its own name only. uv take
 start of the Python to install into it, for every new path: together half of what a small environment takes.
 
 Reading order: ``known`` (what is remembered, for each Python), ``template`` (the tree of a venv), ``answers`` (the
-command that uv asks in place of the Python).
+command that uv asks in place of the Python), ``siteless`` (the same for other prefixes, in background work).
 
-Imports the standard library and ``msgspec`` only.
+Imports the standard library, ``msgspec`` and ``background`` only.
 
-Doors: known.
+Doors: known, siteless.
 """

@@ -1,0 +1,77 @@
+"""A virtual environment that roost links by itself: what is in it is known without looking, byte-code included.
+
+All functions block.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from roost.daemon.background.code import PackageCode
+from roost.daemon.engines.uv.parts.linking import LinkedWheels
+from roost.daemon.integrity.folders import create_bytecode_folders
+from roost.daemon.integrity.manifest import CACHE_FOLDER, PrefixManifest
+from roost.daemon.integrity.trees import collect_manifest
+from roost.daemon.prefixes.bytecode import link_for_sources
+from roost.daemon.prefixes.wheel_code import describe_code
+from roost.model.locks.lock import Wheel
+from roost.store.disk.file_ops import TreeCount
+
+
+@dataclass
+class KnownContent:
+    """Everything that is in a prefix, and how it is measured."""
+
+    manifest: PrefixManifest
+    count: TreeCount
+    wheel_folders: frozenset[str] = frozenset()
+    """Relative paths of the folders in which wheels have files."""
+    bytecode_due: bool = False
+
+
+def list_venv(prefix: str, began: int) -> KnownContent:
+    """Return the content of a venv that has no package yet."""
+    count = TreeCount()
+    return KnownContent(collect_manifest(prefix, {}, began, count), count)
+
+
+def add_linked(venv: KnownContent, linked: LinkedWheels) -> KnownContent:
+    """Return ``venv`` with all wheels, which were linked into it."""
+    manifest = PrefixManifest(
+        files={**venv.manifest.files, **linked.files},
+        links=venv.manifest.links,
+        folders=[*venv.manifest.folders, *(each for each in linked.folders if os.path.basename(each) != CACHE_FOLDER)],
+    )
+    venv.count.add_all(linked.count)
+    return KnownContent(manifest, venv.count, frozenset(map(os.path.dirname, linked.files)))
+
+
+def add_bytecode(content: KnownContent, linked: LinkedWheels, prefix: str, store: str, tag: str) -> KnownContent:
+    """Link the stored byte-code of the wheels, for a Python of ``tag``; return ``content`` with that."""
+    for path in create_bytecode_folders(prefix, content.manifest.files):
+        content.count.add(path)
+    files, is_due = dict(content.manifest.files), False
+    for sha256, part in linked.parts.items():
+        own = [each for each in part.linked if not each.path.startswith("/")]
+        stamps = {each.path: _pack(each.time // 10**9) + _pack(each.size) for each in own if each.path.endswith(".py")}
+        shipped = {each.path for each in own if each.path.endswith(".pyc")}
+        stored = f"{store}/{sha256}-{tag}"
+        found = link_for_sources(f"{prefix}/{part.site}", stamps, shipped, stored, tag, content.count)
+        files.update((f"{part.site}/{path}", file) for path, file in found.files.items())
+        is_due = is_due or found.is_due
+    manifest = PrefixManifest(files=files, links=content.manifest.links, folders=content.manifest.folders)
+    return KnownContent(manifest, content.count, content.wheel_folders, is_due)
+
+
+def _pack(number: int) -> bytes:
+    return (number & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def list_part_code(linked: LinkedWheels, wheels: Sequence[Wheel]) -> Iterator[PackageCode]:
+    """Yield the code of the linked ``wheels``."""
+    for wheel in wheels:
+        part = linked.parts[wheel.sha256]
+        outer = (path[1:] for path in part.list_paths() if path.startswith("/"))
+        yield from describe_code(wheel, outer)
