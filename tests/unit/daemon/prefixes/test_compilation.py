@@ -133,7 +133,8 @@ async def test_late_bytecode_that_is_edited_in_place_is_an_alteration(tmp_path: 
     (stored,) = Path(task.store).iterdir()
     digests = json.loads((stored / "digests.json").read_bytes())
     late = {
-        f"{SITE}/{name}": KeptBytecode(path=str(stored / name), digest=each) for name, (*_, each) in digests.items()
+        f"{SITE}/{name}": KeptBytecode(path=str(stored / name), digest=each)
+        for name, (_, _, each, _) in digests.items()
     }
     nothing = PrefixManifest(files={}, links={}, folders=[])
     one, other = sorted(late)[:2]

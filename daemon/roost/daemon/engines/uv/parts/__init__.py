@@ -6,5 +6,5 @@ made of the wheel, byte for byte, and whatever is not exactly as it was learned 
 
 Imports ``prefix`` and ``unpacked`` of ``engines.uv``, and the store's ``disk`` and ``failpoints``.
 
-Doors: files, learning, linking, part.
+Doors: files, learning, linking.
 """

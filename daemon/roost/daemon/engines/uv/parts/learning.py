@@ -21,7 +21,7 @@ from roost.daemon.engines.uv.parts.files import (
     prune_parts,
     save_part,
 )
-from roost.daemon.engines.uv.parts.part import LinkedFile, WheelPart, WrittenFile
+from roost.daemon.engines.uv.parts.part import PartFile, PartLink, WheelPart
 from roost.daemon.engines.uv.prefix import find_dist_info, normalize_name
 from roost.daemon.engines.uv.unpacked.cache import list_unpacked
 from roost.model.locks.lock import Wheel
@@ -94,8 +94,8 @@ def _learn_part(
     sources = _map_sources(archive)
     site = os.path.dirname(info)
     record = f"{os.path.basename(info)}/RECORD"
-    linked: dict[str, LinkedFile] = {}
-    written: dict[str, WrittenFile] = {}
+    linked: dict[str, PartLink] = {}
+    written: dict[str, PartFile] = {}
     device = os.stat(archive).st_dev
     used: set[str] = set()
     for path in _read_paths(os.path.join(info, "RECORD")):
@@ -113,7 +113,7 @@ def _learn_part(
             written[name] = _read_written(full, name, os.path.basename(info), status, digest)
         else:
             used.add(source)
-            linked[name] = LinkedFile(
+            linked[name] = PartLink(
                 path=name,
                 source="" if source == name else source,
                 size=status.st_size,
@@ -174,7 +174,7 @@ def _may_be_unused(source: str, record: str) -> bool:
     return source == record or ".data/scripts/" in f"/{source}"
 
 
-def _read_written(path: str, name: str, info: str, status: os.stat_result, digest: str) -> WrittenFile:
+def _read_written(path: str, name: str, info: str, status: os.stat_result, digest: str) -> PartFile:
     if not (name in {f"{info}/{own}" for own in _OWN_NAMES} or name.startswith("/bin/")):
         raise UnknownPartError
     if status.st_nlink != 1 or status.st_size > _MOST_WRITTEN:
@@ -183,4 +183,4 @@ def _read_written(path: str, name: str, info: str, status: os.stat_result, diges
         content = file.read()
     if hashlib.sha256(content).hexdigest() != digest:
         raise UnknownPartError
-    return WrittenFile(name, stat.S_IMODE(status.st_mode), content)
+    return PartFile(name, stat.S_IMODE(status.st_mode), content)

@@ -19,7 +19,7 @@ from roost.model.errors import MALFORMED_JSON
 FORMAT = 1
 
 
-class LinkedFile(msgspec.Struct, frozen=True, array_like=True):
+class PartLink(msgspec.Struct, frozen=True, array_like=True):
     """A hard link to a file of the unpacked wheel, which had this state and content when the part was learned."""
 
     path: str
@@ -34,8 +34,8 @@ class LinkedFile(msgspec.Struct, frozen=True, array_like=True):
     """sha256."""
 
 
-class WrittenFile(msgspec.Struct, frozen=True, array_like=True):
-    """A file that uv wrote. ``path`` as in LinkedFile."""
+class PartFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file that uv wrote. ``path`` as in PartLink."""
 
     path: str
     mode: int
@@ -53,9 +53,9 @@ class WheelPart(msgspec.Struct, frozen=True, kw_only=True):
     site: str
     """``site-packages``, relative to the prefix."""
     record: str
-    """Path of RECORD, as in LinkedFile."""
-    linked: tuple[LinkedFile, ...]
-    written: tuple[WrittenFile, ...]
+    """Path of RECORD, as in PartLink."""
+    linked: tuple[PartLink, ...]
+    written: tuple[PartFile, ...]
     requirements: tuple[str, ...] = ()
     """``Requires-Dist`` of its metadata."""
     python_specifiers: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class WheelPart(msgspec.Struct, frozen=True, kw_only=True):
         return path[1:] if path.startswith("/") else f"{self.site}/{path}"
 
     def list_paths(self) -> list[str]:
-        """Return the paths of all files, as in LinkedFile."""
+        """Return the paths of all files, as in PartLink."""
         return [*(each.path for each in self.linked), *(each.path for each in self.written)]
 
     def list_folders(self) -> set[str]:
@@ -78,11 +78,11 @@ class WheelPart(msgspec.Struct, frozen=True, kw_only=True):
                 found.add(folder)
         return found - {""}
 
-    def render(self, prefix_name: str) -> Iterator[WrittenFile]:
+    def render(self, prefix_name: str) -> Iterator[PartFile]:
         """Yield the written files as they are in the prefix called ``prefix_name``."""
         old, new = self.prefix_name.encode(), prefix_name.encode()
         digests: list[tuple[bytes, bytes]] = []
-        record: WrittenFile | None = None
+        record: PartFile | None = None
         for each in self.written:
             if each.path == self.record:
                 record = each
@@ -90,12 +90,12 @@ class WheelPart(msgspec.Struct, frozen=True, kw_only=True):
             content = each.content.replace(old, new)
             if content != each.content:
                 digests.append((_encode_digest(each.content), _encode_digest(content)))
-            yield WrittenFile(each.path, each.mode, content)
+            yield PartFile(each.path, each.mode, content)
         if record is not None:
             listed = record.content
             for before, after in digests:
                 listed = listed.replace(before, after)
-            yield WrittenFile(record.path, record.mode, listed)
+            yield PartFile(record.path, record.mode, listed)
 
 
 def _encode_digest(content: bytes) -> bytes:

@@ -8,7 +8,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.daemon.engines.uv.parts.part import LinkedFile, WheelPart, WrittenFile, decode_part, encode_part
+from roost.daemon.engines.uv.parts.part import PartFile, PartLink, WheelPart, decode_part, encode_part
 
 OLD, NEW = "01234567-aaaabbbb", "89abcdef-ccccdddd"
 
@@ -20,7 +20,7 @@ def part(**fields: object) -> WheelPart:
         "prefix_name": OLD,
         "site": "lib/python3.11/site-packages",
         "record": "a-1.dist-info/RECORD",
-        "linked": (LinkedFile("a/b/c.py", "", 1, 2, 3, b"d"), LinkedFile("/share/a", "a.data/share/a", 1, 2, 3, b"d")),
+        "linked": (PartLink("a/b/c.py", "", 1, 2, 3, b"d"), PartLink("/share/a", "a.data/share/a", 1, 2, 3, b"d")),
         "written": (),
     }
     return WheelPart(**{**known, **fields})  # type: ignore[arg-type]
@@ -54,9 +54,9 @@ def test_written_files_name_another_prefix_and_are_listed_as_they_are(texts: lis
     def record(name: str) -> bytes:
         return b"".join(row(f"../../..{path}", text) for path, text in contents(name).items())
 
-    def files(name: str) -> tuple[WrittenFile, ...]:
-        scripts = [WrittenFile(path, 0o755, text) for path, text in contents(name).items()]
-        return (WrittenFile("a-1.dist-info/RECORD", 0o644, record(name)), *scripts)
+    def files(name: str) -> tuple[PartFile, ...]:
+        scripts = [PartFile(path, 0o755, text) for path, text in contents(name).items()]
+        return (PartFile("a-1.dist-info/RECORD", 0o644, record(name)), *scripts)
 
     rendered = part(written=files(OLD)).render(NEW)
     assert {each.path: each for each in rendered} == {each.path: each for each in files(NEW)}
