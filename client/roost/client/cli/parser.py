@@ -16,6 +16,10 @@ LAUNCH_COMMANDS = ("run", "exec", "shell")
 TRAILING_COMMAND = ("run", "exec")
 """Commands whose last arguments are a command line of its own."""
 MODULES = {
+    "inspection.packages": ("list",),
+    "inspection.tree": ("tree",),
+    "inspection.reasons": ("why",),
+    "inspection.programs": ("which",),
     "execution.launches": ("run", "exec", "shell"),
     "execution.plans": ("plan", "digest"),
     "execution.locks": ("lock",),

@@ -19,6 +19,7 @@ from roost.daemon.routes.definitions import ROUTES_DEFINITIONS
 from roost.daemon.routes.documents import ROUTES_DOCUMENTS
 from roost.daemon.routes.edits import ROUTES_EDITS
 from roost.daemon.routes.images import ROUTES_IMAGES
+from roost.daemon.routes.inspection import ROUTES_INSPECTION
 from roost.daemon.routes.leases import ROUTES_LEASES
 from roost.daemon.routes.lock_files import ROUTES_LOCK_FILES
 from roost.daemon.routes.registries import ROUTES_REGISTRIES
@@ -45,6 +46,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_BUILDS,
     *ROUTES_EDITS,
     *ROUTES_LOCK_FILES,
+    *ROUTES_INSPECTION,
     *ROUTES_RUNS,
     *ROUTES_RUN_HISTORY,
     *ROUTES_STORE,
