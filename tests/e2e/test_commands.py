@@ -422,14 +422,26 @@ def test_interrupting_the_only_waiting_client_cancels_the_build(roost, prefix):
         assert ended["fields"]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts(roost, shell):
-    script = roost("completion", shell).stdout
-    assert "builds" in script
-    if shell == "bash":
-        check = f'{script}\nCOMP_WORDS=(roost runs ""); COMP_CWORD=2; _roost_complete; echo "${{COMPREPLY[@]}}"'
-        done = subprocess.run(["bash", "-c", check], capture_output=True, text=True, check=True)
-        assert {"list", "show", "logs", "cancel", "rerun"} <= set(done.stdout.split())
+def test_a_run_can_be_completed_soon_after_it_has_ended(roost, prefix):
+    words = ("run", "-q", "--experiment", "first", "--", "python", "-c", "")
+    assert roost(*words).returncode == 0
+    run = roost.json("runs", "list")["runs"][0]
+    values = roost.root / "completions" / "1"
+    expected = f"{run['id']}\tsucceeded python -c ''\n"
+    while not (values / "runs").exists() or expected not in (values / "runs").read_text():
+        time.sleep(0.02)
+    assert (values / "experiments").read_text() == "first\nend 1\n"
+    script = roost("completion", "bash").stdout
+    line = "roost runs show r"
+    check = f'{script}\nCOMP_LINE="{line}"; COMP_POINT={len(line)}; COMP_WORDS=({line}); COMP_CWORD=3; _roost_complete'
+    done = subprocess.run(
+        ["bash", "-c", f'{check}; echo "${{COMPREPLY[@]}}"'],
+        env={"ROOST_HOME": str(roost.root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[0] == run["id"]
 
 
 def test_the_lease_is_held_while_the_command_runs(roost, prefix):

@@ -12,6 +12,7 @@ from roost.daemon.builds.builds import Builds
 from roost.daemon.caches.ledger import INVENTORY_SECONDS, CacheLedger
 from roost.daemon.caches.remover import TRASH_SECONDS, CacheRemover
 from roost.daemon.caller.current import LastCaller
+from roost.daemon.completions.completions import CompletionFiles
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import WatchSettings
 from roost.daemon.config.source import ConfigSource
@@ -89,6 +90,7 @@ class Services:
     events: Events
     watches: Watches
     examiners: Examiners
+    completions: CompletionFiles
 
     async def stop(self) -> None:
         """Cancel builds and let go of runs, which go on."""
@@ -103,6 +105,7 @@ class Services:
         await self.bytecode.stop()
         await self.runs.stop()
         await self.ledger.stop()
+        await self.completions.stop()
         await self.engines.close()
 
 
@@ -188,6 +191,7 @@ def create_services(
         events=events,
         watches=watches,
         examiners=Examiners(),
+        completions=CompletionFiles(store.layout.completions, store.index),
     )
 
 

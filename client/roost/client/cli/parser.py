@@ -36,7 +36,7 @@ MODULES = {
     "administration.cache": ("cache",),
     "administration.daemon": ("daemon",),
     "administration.doctor": ("doctor",),
-    "completion": ("completion",),
+    "completion.command": ("completion",),
     "reference.command": ("help",),
 }
 """The modules of this package that add the commands, in the order of ``--help``. They are imported by name."""

@@ -11,7 +11,7 @@ Names = frozenset[str]
 _LEFTOVER = re.compile(r".+\.[0-9a-f]{8}\.new|index\.db\.(restored-\d+|rebuilt(\.new)?|copy\.new|schema-\d+\.new)")
 """Names of files that were being written when their process was killed: see ``file_ops`` and ``migrations.copies``."""
 _KNOWN = re.compile(
-    r"prefixes|packages|wheels|layers|stage|trash|logs|runs|snapshots|launch|workers|bin|bytecode|format|lock|config\.toml"
+    r"prefixes|packages|wheels|layers|stage|trash|logs|runs|snapshots|launch|completions|workers|bin|bytecode|format|lock|config\.toml"
     r"|roost\.sock|registries\.json|index\.db(-wal|-shm|\.copy|\.schema-\d+(\.\d+)?|\.damaged-\d+(-wal)?)?"
 )
 _BLOB = re.compile(r"[0-9a-f]{64}\.tar\.gz")

@@ -92,6 +92,7 @@ async def _start_services(app: web.Application) -> None:
     await services.runs.reattach()
     await services.bytecode.start()
     services.watches.start(FileWatcher, app[EVENTS])
+    services.completions.start(app[EVENTS])
     services.idle_work.start()
 
 

@@ -44,6 +44,7 @@ class Layout:
         self.snapshots = os.path.join(self.root, "snapshots")
         self.launch = os.path.join(self.root, "launch")
         self.programs = os.path.join(self.root, "bin")
+        self.completions = os.path.join(self.root, "completions")
         self.workers = os.path.join(self.root, "workers")
 
     def make_folders(self) -> None:

@@ -279,6 +279,25 @@ def find_latest_number(connection: sqlite3.Connection, name: str) -> int | None:
     return number
 
 
+def list_references(connection: sqlite3.Connection, limit: int, versions: int) -> dict[str, list[str]]:
+    """Return what may follow a name in a reference, by the names of the ``limit`` newest environments that are not
+    archived: labels (``@prod``) and the last ``versions`` numbers (``:3``), each label before its version."""
+    rows = connection.execute(
+        "SELECT e.name, v.version, (SELECT group_concat(label, ' ') FROM labels AS l WHERE l.environment = e.id AND "
+        "l.version = v.version) AS labels FROM (SELECT id, name FROM environments WHERE NOT archived ORDER BY id DESC "
+        "LIMIT ?) AS e CROSS JOIN versions AS v ON v.environment = e.id WHERE NOT v.archived AND (labels IS NOT NULL "
+        "OR v.version > (SELECT max(version) FROM versions AS h WHERE h.environment = e.id) - ?) "
+        "ORDER BY e.id DESC, v.version DESC",
+        (limit, versions),
+    )
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        marks = found.setdefault(row["name"], [])
+        marks += [f"@{label}" for label in (*(row["labels"] or "").split(), *(() if marks else (LATEST,)))]
+        marks.append(f":{row['version']}")
+    return found
+
+
 def list_versions_by_definition(connection: sqlite3.Connection, digest: str) -> list[EnvironmentVersion]:
     """Return all versions with this definition, by name and version."""
     query = _SELECT_VERSION + "WHERE b.definition_digest = ? ORDER BY e.name, v.version"
@@ -420,6 +439,7 @@ class EnvironmentTable(Queries):
     load_body = Read(load_body)
     find_same = Read(find_same_version)
     find_latest_number = Read(find_latest_number)
+    list_references = Scan(list_references)
     list_page = Scan(list_environments)
     list_versions = Scan(list_versions)
     list_by_definition = Scan(list_versions_by_definition)

@@ -230,3 +230,18 @@ async def test_a_version_that_its_user_numbers_leaves_a_gap_and_the_next_one_fol
     assert number(await index.environments.register(new("train", "six==2"))) == (8, True)
     with pytest.raises(VersionTakenError):
         await index.environments.register(new("train", "six==2", number=7))
+
+
+async def test_references_for_completion_are_bounded_and_the_newest_first(index: Index) -> None:
+    for version in range(1, 6):
+        await index.environments.register(new("train", f"six=={version}"))
+    await index.environments.put_labels("train", ["prod", "live"], 1)
+    await index.environments.register(new("old", "six==1"))
+    await index.environments.set_archived("old", None, True)
+    await index.environments.register(new("serve", "six==9"))
+    await index.environments.set_archived("train", 4, True)
+    found = await index.environments.list_references(10, 3)
+    assert list(found) == ["serve", "train"]
+    assert found["serve"] == ["@latest", ":1"]
+    assert found["train"] == ["@latest", ":5", ":3", "@live", "@prod", ":1"]
+    assert list(await index.environments.list_references(1, 3)) == ["serve"]
