@@ -3,5 +3,7 @@
 Read in this order: ``texts`` (the format of a file, pure), ``gathering`` (what is in each), ``completions`` (when they
 are replaced). The scripts that read them are made by ``roost.client.cli.completions``.
 
-May import: ``jobs``, and the store. Doors: completions.
+May import: ``jobs``, ``decision``, and the store.
+
+Doors: completions.
 """
