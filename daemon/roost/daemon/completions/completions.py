@@ -26,8 +26,8 @@ START_SECONDS = 1.0
 class CompletionFiles:
     """Replaces the files below ``folder`` after events, from ``start`` until ``stop``.
 
-    Every change that shows in them has an event. Which one it was does not matter: what is in the files is read from
-    the index, and only files with another text are replaced.
+    Changes that show in them have an event, or are noted. Which one it was does not matter: what is in the files is
+    read from the index, and only files with another text are replaced.
     """
 
     def __init__(self, folder: str, index: Index) -> None:
@@ -45,6 +45,10 @@ class CompletionFiles:
         """Begin to follow events. The files are replaced once in any case: the last daemon may have been killed."""
         self._following.enter_context(events.follow(self, None))
         self._schedule(START_SECONDS)
+
+    def note_change(self) -> None:
+        """Something has changed that has no event."""
+        self._schedule(DELAY_SECONDS)
 
     def offer_encoded(self, line: bytes) -> bool:
         """Take one event."""

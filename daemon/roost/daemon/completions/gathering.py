@@ -31,6 +31,7 @@ async def gather_texts(index: Index) -> dict[str, str]:
         "runs": map(_describe_run, runs),
         "builds": map(_describe_build, builds),
         "experiments": (Value(run.experiment) for run in runs if run.experiment),
+        "tags": (Value(tag) for run in runs for tag in run.tags),
         "targets": map(Value, ("auto", *sorted(PREFIX_TARGETS | IMAGE_TARGETS))),
     }
     return {name: format_values(found) for name, found in values.items()}

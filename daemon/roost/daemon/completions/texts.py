@@ -20,7 +20,7 @@ from roost.wire.visible import make_visible
 FORMAT = "1"
 """Number of the format, in the path: shells may have loaded the script of another version of roost."""
 MAX_DESCRIPTION = 60
-_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+/-]{0,260}")
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+=/-]{0,260}")
 
 
 class Value(msgspec.Struct, frozen=True):

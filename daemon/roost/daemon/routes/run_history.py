@@ -68,7 +68,9 @@ async def annotate_run(call: Call[RunAnnotation]) -> RunView:
         check_tag(tag)
     note = redact(body.note) if body.note is not None else None
     run_id = await records.find_id(call.path("id"))
-    return run_view(await records.annotate(run_id, note, body.add_tags, body.remove_tags))
+    changed = await records.annotate(run_id, note, body.add_tags, body.remove_tags)
+    call.app[SERVICES].completions.note_change()
+    return run_view(changed)
 
 
 async def run_logs(call: Call[None]) -> web.StreamResponse:

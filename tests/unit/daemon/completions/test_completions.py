@@ -51,7 +51,7 @@ async def test_a_change_right_before_the_end_is_written(store: Store, events: Ev
     files = CompletionFiles(store.layout.completions, store.index)
     files.start(events)
     await store.index.environments.register(new("train", "six==1"))
-    await events.append("environment-registered", name="train")
+    files.note_change()
     await files.stop()
     assert (Path(store.layout.completions) / "1" / "environments").read_text() == "train\t@latest :1\nend 1\n"
 

@@ -33,7 +33,7 @@ def test_a_file_is_used_whole_or_not_at_all(values: list[Value], data: st.DataOb
 def test_every_value_means_itself_and_nothing_acts_on_a_terminal(values: list[Value]) -> None:
     lines = [line.split("\t", 1) for line in read(format_values(values)) or []]
     names = [line[0] for line in lines]
-    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:@+/-]*", name) for name in names)
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:@+=/-]*", name) for name in names)
     assert names == list(dict.fromkeys(value.text for value in values if value.text in names))
     acting = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
     assert not any(acting.search(description) for _, *rest in lines for description in rest)

@@ -4,5 +4,7 @@ Read in this order: ``values`` (what completes the value of an argument), ``tree
 ``bash``, ``zsh`` and ``fish`` (a script that reads such rows), ``command``. A script starts no process: values are in
 files that the daemon replaces (``roost.daemon.completions``), and are read by builtins of the shell.
 
-Doors: command.
+May import ``context`` and ``parser``.
+
+Doors: none.
 """

@@ -53,7 +53,7 @@ _roost_offer_file() {
         [[ $line == "$current"* && $line != *[[:cntrl:]]*[[:cntrl:]]* ]] || continue
         line=${line%%$'\t'*}
         case $line in
-        '' | *[!A-Za-z0-9_.:@+/-]* | [!A-Za-z0-9_]*) ;;
+        '' | *[!A-Za-z0-9_.:@+=/-]* | [!A-Za-z0-9_]*) ;;
         *) COMPREPLY+=("$lead$line") ;;
         esac
     done

@@ -42,7 +42,7 @@ function __roost_values
     test "$lines[-1]" = "end "(math (count $lines) - 1)
     or return
     set -e lines[-1]
-    string match -r '^[A-Za-z0-9_][A-Za-z0-9_.:@+/-]*(?:\t[^[:cntrl:]]*)?$' -- $lines
+    string match -r '^[A-Za-z0-9_][A-Za-z0-9_.:@+=/-]*(?:\t[^[:cntrl:]]*)?$' -- $lines
 end
 
 # Print the completion of the word at the cursor: words as above, or a word that begins with "=" for each option or

@@ -21,6 +21,9 @@ _BY_METAVAR = {
     "TARGET": "@targets",
     "LABEL": "@labels",
     "EXPERIMENT": "@experiments",
+    "TAG": "@tags",
+    "STATE": "queued preparing running succeeded failed cancelled lost",
+    "P": "linux-64 linux-aarch64 osx-64 osx-arm64 win-64",
     "RUN": _RUNS,
     "BUILD": "@builds",
     "PATH": "/",
@@ -29,8 +32,8 @@ _BY_METAVAR = {
     "DIR": "//",
     "FOLDER": "//",
 }
-_BY_COMMAND = {"runs": _RUNS, "builds": "@builds"}
-"""What an ``ID`` is, by the first word of the command."""
+_IDS = {"runs": _RUNS, "builds": "@builds"}
+"""What an ``ID`` is, or an ``A`` and a ``B`` that are compared, by the first word of the command."""
 _BY_NAME = {
     "environment": "@environments",
     "env": "@environments",
@@ -57,6 +60,6 @@ def find_completion(action: argparse.Action, path: Sequence[str]) -> str:
 
 
 def _complete_part(part: str, dest: str, path: Sequence[str]) -> str:
-    if part == "ID":
-        return _BY_COMMAND.get(path[0], "") if path else ""
+    if part in ("ID", "A", "B"):
+        return _IDS.get(path[0], "") if path else ""
     return _BY_NAME.get(dest, "") if part == "NAME" else _BY_METAVAR.get(part, "")

@@ -46,7 +46,7 @@ _roost_offer_file() {
     local -a lines names texts
     _roost_read "$1" || return 1
     for line in "${(@M)lines:#${(b)2}*}"; do
-        [[ ${line%%$tab*} == [A-Za-z0-9_][A-Za-z0-9_.:@+/-]# && $line != *[[:cntrl:]]*[[:cntrl:]]* ]] || continue
+        [[ ${line%%$tab*} == [A-Za-z0-9_][A-Za-z0-9_.:@+=/-]# && $line != *[[:cntrl:]]*[[:cntrl:]]* ]] || continue
         names+=("${line%%$tab*}")
         texts+=("${line/$tab/  }")
     done

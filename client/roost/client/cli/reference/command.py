@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from roost.client.cli.context import Context
-from roost.client.cli.parser import Subparsers, add_command, build_parser, commands_of
+from roost.client.cli.parser import MODULES, Subparsers, add_command, build_parser, commands_of
 from roost.client.cli.reference.layout import lay_out
 from roost.client.cli.reference.pager import show
 from roost.client.cli.reference.topics import (
@@ -30,7 +30,9 @@ def add(subparsers: Subparsers) -> None:
     """Add ``help``."""
     text = "Show a page of the reference, or the help of a command."
     parser = add_command(subparsers, "help", help_command, text, "roost help roost.toml")
-    parser.add_argument("words", nargs="*", metavar="TOPIC|COMMAND", help="without one: all topics")
+    words = parser.add_argument("words", nargs="*", metavar="TOPIC|COMMAND", help="without one: all topics")
+    commands = (command for commands in MODULES.values() for command in commands)
+    words.complete = " ".join((*(each.name for each in TOPICS), *commands))  # type: ignore[attr-defined]
 
 
 def help_command(context: Context) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,6 +26,27 @@ def test_every_command_and_option_of_the_parser_is_in_a_row() -> None:
     assert rows["run"].positions == (TRAILING,)
 
 
+FREE = {
+    *("N", "SEQ", "X.Y", "DATE", "WHEN", "TEXT", "K=V", "REF", "sha256:…", "HOST[:PORT][/PREFIX]"),
+    *("PKG", "PACKAGE[SPEC]", "NAME", "NEW", "Roost-NAME"),
+}
+"""Metavars of values that nothing completes."""
+
+
+def test_every_value_is_completed_or_known_to_be_free() -> None:
+    """A new metavar belongs into ``values._BY_METAVAR`` if something completes it, else into ``FREE``."""
+
+    def find_unknown(parser: argparse.ArgumentParser, path: tuple[str, ...]) -> Iterator[str]:
+        for action in parser._actions:
+            is_value = action.nargs != 0 and not isinstance(action, argparse._SubParsersAction)
+            if is_value and not find_completion(action, path) and action.metavar not in FREE:
+                yield f"{' '.join(path)}: {action.metavar}"
+        for name, below in commands_of(parser).items():
+            yield from find_unknown(below, (*path, name))
+
+    assert list(find_unknown(build_parser(), ())) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "expected"),
     [
@@ -32,6 +54,8 @@ def test_every_command_and_option_of_the_parser_is_in_a_row() -> None:
         (("builds", "show"), {"metavar": "ID"}, "@builds"),
         (("env", "show"), {"metavar": "NAME[:VERSION|@LABEL]"}, "@versions"),
         (("env", "rollback"), {"metavar": "NAME[:VERSION|@LABEL]|PATH"}, "@versions /"),
+        (("runs", "diff"), {"metavar": "A"}, "@runs latest"),
+        (("help",), {"metavar": "A"}, ""),
         (("run",), {"metavar": "DIR"}, "//"),
         (("run",), {"metavar": "NAME", "dest": "extra"}, ""),
         (("run",), {"metavar": "NAME", "dest": "experiment"}, "@experiments"),

@@ -20,6 +20,7 @@ FILES = {
     "targets": "auto\ndocker\nlocal\n",  # cut at the end of a line
     "experiments": HOSTILE,
     "labels": "prod\nend 2\n",  # a line was lost
+    "tags": "lr=0.1\nbest\nend 2\n",
 }
 CASES = {
     "roost runs sho": "<runs><show>",
@@ -27,6 +28,8 @@ CASES = {
     "roost cache bundle exp": "<cache><bundle><export>",
     "roost runs show r20261123": "<runs><show><r20261123-073107-837df4>",
     "roost runs show la": "<runs><show><latest>",
+    "roost runs list --tag lr=": "<runs><list><--tag><lr=0.1>",
+    "roost help roost": "<help><roost.toml>",
     "roost builds show b": "<builds><show><b>",
     "roost build -t loc": "<build><-t><loc>",
     "roost env label train pro": "<env><label><train><pro>",
