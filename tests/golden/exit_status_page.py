@@ -23,7 +23,8 @@ STATUSES = {
 }
 HEAD = """# Exit statuses and errors
 
-`roost run`, `roost exec` and `roost shell` end with the status of their command. If roost itself failed, they end with
+`roost run`, `roost exec` and `roost shell` end with the status of their command, `roost runs wait` with that of the
+run. If roost itself failed, they end with
 
 | status | meaning |
 |---|---|
@@ -74,7 +75,9 @@ def list_errors() -> Iterator[tuple[str, int, bool, str]]:
 
     Read from the source: importing all of it takes seconds.
     """
-    found = {name: kind for each in house.modules() if each.startswith(ROOTS) for name, kind in _read_classes(each)}
+    paths = {name: path for name, path in house.modules().items() if name.startswith(ROOTS)}
+    named = [name for name, path in paths.items() if "Error(" in path.read_text(encoding="utf-8")]
+    found = {name: kind for each in named for name, kind in _read_classes(each)}
     own = [(str(kind.values["code"]), name) for name, kind in found.items() if "code" in kind.values]
     for code, name in sorted(each for each in own if _is_error(found, each[1])):
         status, retryable = _find_value(found, name, "exit_status"), _find_value(found, name, "retryable")
@@ -83,7 +86,7 @@ def list_errors() -> Iterator[tuple[str, int, bool, str]]:
 
 
 def _read_classes(module: str) -> Iterator[tuple[str, ErrorClass]]:
-    for node in ast.walk(house.tree(module)):
+    for node in house.tree(module).body:
         if isinstance(node, ast.ClassDef):
             pairs = [(each.targets[0], each.value) for each in node.body if isinstance(each, ast.Assign)]
             pairs += [(each.target, each.value) for each in node.body if isinstance(each, ast.AnnAssign) and each.value]

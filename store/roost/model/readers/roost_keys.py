@@ -132,7 +132,9 @@ KEYS: dict[str, RoostSection] = {
 }
 """All sections, in the order of the page."""
 TOP_KEYS: dict[str, RoostKey] = {
-    "name": RoostKey("text", "name that the environment is registered under", "that of the folder", "neither"),
+    "name": RoostKey(
+        "text", "name that the environment is registered under", "[by its origin](environment-files.md)", "neither"
+    ),
     "project": RoostKey(
         "flag",
         "under `[tool.roost]` only: whether the project itself is installed on top ([projects](projects.md))",

@@ -1,10 +1,11 @@
-"""`roost doctor` about real registries: down, read only, asking for credentials, or with a strange authority."""
+"""`roost doctor` about a real engine, and registries that are down, read only, ask for credentials and so on."""
 
 from __future__ import annotations
 
 import json
 import socket
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +16,17 @@ from tests.support.images.registries import RegistryProcess, free_port, registry
 
 from roost.daemon.caller.current import use_caller
 from roost.daemon.config.config import parse_config
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.doctor import registries as checks
+from roost.daemon.doctor.docker import check_docker
 from roost.daemon.doctor.findings import Check
 from roost.daemon.doctor.registries import check_registries
 from roost.daemon.doctor.surroundings import Surroundings
+from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.values import RegistryConfig
 from roost.daemon.oci.registries import list_locations
+from roost.store.disk.layout import Layout
 
 SECRET = "$2y$04$IME7Jjb31qSvsOR8TPpPbeZ0A6WLN4QPOsn7GGKLHZQn3oVKx/UMq"
 """htpasswd -B of "secret"."""
@@ -147,3 +152,13 @@ async def test_one_that_never_answers_and_mirrors(
         found = await check(clients, text)
         assert [found[each].state for each in (host, f"{host}/hub", f"{process.host}/hub")] == ["error", "error", "ok"]
         assert "did not answer within" in found[host].message
+
+
+async def test_a_real_engine_says_what_it_is(docker_host: str) -> None:
+    config = parse_config(b"", "/config.toml")
+    with use_caller({"DOCKER_HOST": docker_host}), tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as root:
+        engines = Engines(Layout(root), ConfigSource(config))
+        [found] = await check_docker(Surroundings(Layout(root), cast(Any, None), engines, config, cast(Any, None)))
+        await engines.close()
+    assert found.state == "ok"
+    assert f"{docker_host} (DOCKER_HOST: {docker_host}): version " in found.message
