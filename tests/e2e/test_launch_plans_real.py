@@ -119,6 +119,26 @@ def test_roosts_own_table_that_appears_in_a_pyproject_is_noticed(greeting: Roost
     assert greeting.ok(*GREETING).strip() == "2.0"
 
 
+def test_a_script_elsewhere_has_a_plan_that_watches_both_chains(greeting: Roost) -> None:
+    """Called with -C from a third folder, which the plan is as good for."""
+    script = greeting.write("there/sub/x.py", "import os, greet\nprint(greet.value, os.path.basename(os.getcwd()))\n")
+    (greeting.folder / "requirements.txt").rename(greeting.folder / "there" / "requirements.txt")
+    (greeting.folder / "here" / ".git").mkdir(parents=True)
+    command = ("exec", "-C", "here", "--", "python", str(script))
+    deadline = time.monotonic() + 30
+    while not list((greeting.root / "launch").rglob("x.py")):
+        assert greeting.ok(*command) == "1.0 here\n"
+        assert time.monotonic() < deadline, "no plan was ever left"
+    greeting.ok("daemon", "stop")
+    assert greeting.ok(*command) == "1.0 here\n"
+    assert greeting.ok(*command[:1], *command[3:], cwd=greeting.folder / "here") == "1.0 here\n"
+    assert greeting.daemon_pid() is None, "nobody was asked"
+    greeting.write("there/sub/requirements.txt", "greet==2.0\n")
+    assert greeting.ok(*command) == "2.0 here\n"
+    greeting.write("here/requirements.txt", "greet==1.0\n")
+    assert greeting.ok(*command) == "1.0 here\n"
+
+
 def test_a_prefix_that_was_retired_is_not_started_again(greeting: Roost) -> None:
     assert warm(greeting) == "1.0"
     edited = next((greeting.root / "prefixes").rglob("greet.py"))

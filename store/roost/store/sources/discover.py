@@ -1,6 +1,7 @@
 """Search for the environment file of a command that names none.
 
-Upwards from the working folder, to the first folder with such a file; it ends at a ``.git`` or at the home folder.
+Upwards from the working folder, to the first folder with such a file; it ends at a ``.git`` or at the home folder. If
+there is none, upwards from the folder of the script in the same way.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class DiscoveredFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def discover(cwd: str, command: Sequence[str], read: Callable[[str], bytes] = read_regular) -> DiscoveredFile:
     """Return the script that ``command`` names if it has PEP 723 metadata, else the nearest environment file in
-    ``cwd`` or above it. Blocking: reads files, with ``read``.
+    ``cwd`` or above it, else that of the script's folder. Blocking: reads files, with ``read``.
 
     Raises:
         NoDefinitionError: there is no environment file.
@@ -89,19 +90,19 @@ def discover(cwd: str, command: Sequence[str], read: Callable[[str], bytes] = re
         if _has_script_metadata(path, read):
             return DiscoveredFile(path=path, format="pep723")
         (search.consulted if os.path.isfile(path) else search.absent).append(path)
-    top = folder = os.path.normpath(cwd)
-    for folder in _iterate_parents(top):
-        if (found := search.find_in(folder)) is not None:
-            return found
-        search.pass_by(folder)
-        if is_end(folder):
-            break
-    where = f"in {cwd}" if folder == top else f"in {cwd} or above it"
-    end = f", up to {folder}" if folder not in (top, "/") else ""
+    if (found := search.find_upwards(os.path.normpath(cwd))) is not None:
+        return found
+    where = search.describe(cwd)
     is_missing = script is not None and not os.path.lexists(os.path.join(cwd, script))
+    if script is not None and os.path.isfile(path):
+        beside = os.path.dirname(path)
+        if beside not in search.searched:
+            if (found := search.find_upwards(beside)) is not None:
+                return found
+            where += f", nor {search.describe(beside)}"
     start = f"There is no {script}, and no" if is_missing else "There is no"
     raise NoDefinitionError(
-        f"{start} environment file {where}{end}",
+        f"{start} environment file {where}",
         hint=("Correct the name of the script. " if is_missing else "")
         + "`roost init` begins an environment file there, `-f PATH` names one."
         + "".join(f" {notice.message}." for notice in search.notices),
@@ -152,6 +153,29 @@ class _FolderSearch:
         self.absent: list[str] = []
         self.consulted: list[str] = []
         self.notices: list[Notice] = []
+        self.searched: list[str] = []
+
+    def find_upwards(self, top: str) -> DiscoveredFile | None:
+        """Return the nearest file in ``top`` or above it, up to where the search ends, or what was searched before.
+
+        Raises what ``find_in`` raises.
+        """
+        for folder in _iterate_parents(top):
+            if folder in self.searched:
+                break
+            if (found := self.find_in(folder)) is not None:
+                return found
+            self.pass_by(folder)
+            self.searched.append(folder)
+            if is_end(folder):
+                break
+        return None
+
+    def describe(self, top: str) -> str:
+        """Return where the last search looked, from ``top`` on."""
+        last = self.searched[-1]
+        end = f", up to {last}" if last not in (top, "/") else ""
+        return f"in {top}" if last == top else f"in {top} or above it{end}"
 
     def find_in(self, folder: str) -> DiscoveredFile | None:
         """Return the folder's file of the highest rank.

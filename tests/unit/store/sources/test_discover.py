@@ -337,6 +337,39 @@ def test_the_script_of_a_command(command, script):
     assert find_script(command) == script
 
 
+def test_a_script_elsewhere_is_looked_up_from_its_own_folder(tmp_path):
+    put(tmp_path, here___DOT_git="", there__sub__x_DOT_py="", there__requirements_DOT_txt="", there___DOT_git="")
+    here, there = tmp_path / "here", tmp_path / "there"
+    for command in (
+        ["python", "../there/sub/x.py"],
+        [str(there / "sub" / "x.py")],
+        ["python3", str(there / "sub/x.py")],
+    ):
+        found = discover(str(here), command)
+        assert found.path == str(there / "requirements.txt")
+        would_win = {here / "roost.toml", here / "Pipfile", there / "sub" / "requirements.txt", there / "roost.toml"}
+        assert {str(path) for path in would_win} <= set(found.absent)
+        assert str(there / "sub" / "x.py") in found.consulted
+    put(tmp_path, here__environment_DOT_yml="")
+    assert discover(str(here), ["../there/sub/x.py"]).path == str(here / "environment.yml")
+
+
+def test_both_chains_are_named_if_neither_has_a_file(tmp_path):
+    put(tmp_path, here___DOT_git="", there__sub__x_DOT_py="", there___DOT_git="")
+    script = tmp_path / "there" / "sub" / "x.py"
+    with pytest.raises(NoDefinitionError) as caught:
+        discover(str(tmp_path / "here"), [str(script)])
+    nor = f"in {tmp_path}/here, nor in {tmp_path}/there/sub or above it, up to {tmp_path}/there"
+    assert caught.value.message == f"There is no environment file {nor}"
+    put(tmp_path, here__sub__y_DOT_py="")
+    with pytest.raises(NoDefinitionError) as caught:
+        discover(str(tmp_path / "here"), ["sub/y.py"])
+    assert caught.value.message.endswith(f"in {tmp_path}/here, nor in {tmp_path}/here/sub")
+    with pytest.raises(NoDefinitionError) as caught:
+        discover(str(tmp_path / "here"), ["../there/nosuch.py"])
+    assert "nor" not in caught.value.message
+
+
 def test_one_folder_alone(tmp_path):
     put(tmp_path, requirements_DOT_txt="", below__note_DOT_md="")
     found = discover_in(f"{tmp_path}/")
