@@ -38,11 +38,11 @@ def test_what_is_locked_why_and_where(train: Roost) -> None:
     train.ok("build")
     _lists(train)
     _trees(train)
-    _reasons(train)
     _programs(train)
+    assert len(train.json("builds", "list")["builds"]) == 1, "looking builds nothing"
+    _reasons(train)
     _other_whats(train)
-    builds = train.json("builds", "list")["builds"]
-    assert len(builds) == 1, "looking builds nothing"
+    _disk_usage(train)
 
 
 def _before_it_is_locked(train: Roost) -> None:
@@ -153,3 +153,15 @@ def _other_whats(train: Roost) -> None:
     ]
     train.write("own/roost.toml", '[python]\nuser_managed = true\ninterpreter = "/usr/bin/env"\n')
     assert "python -m pip list" in train.failed(7, "list", "-f", "own")["hint"]
+
+
+def _disk_usage(train: Roost) -> None:
+    for by in ("environment", "project", "kind", "age"):
+        usage = train.json("cache", "df", "--by", by)
+        own = sum(group["own_bytes"] for group in usage["groups"])
+        assert 0 < own <= usage["used_bytes"]
+        assert by in ("environment", "project") or own == usage["used_bytes"]
+    groups = {group["name"]: group for group in train.json("cache", "df", "--by", "environment")["groups"]}
+    assert (groups["train"]["prefixes"], groups["other"]["prefixes"]) == (1, 1)
+    assert "OWN is of no other project" in (text := train.ok("cache", "df", "--by", "project"))
+    assert any(line.startswith("other ") for line in text.splitlines())

@@ -88,13 +88,15 @@ def _find_name(item: PipItem, lock: Lock) -> tuple[str, frozenset[str]]:
     """Return the normalised name of what a line installs, and its extras; no name if nothing shows it."""
     text = split_line_index(item.text.partition(" --")[0])[0]
     try:
-        requirement = Requirement(text)
+        requirement = Requirement(text) if item.kind in ("requirement", "url") else None
     except InvalidRequirement:
-        bare = split_local_text(item)[1].partition(";")[0].strip()
-        extras = bare.strip("[]").split(",") if bare.startswith("[") else []
-        name = item.name or next((wheel.name for wheel in lock.wheels if _is_made_of(wheel, item)), "")
-        return str(canonicalize_name(name)), frozenset(str(canonicalize_name(each)) for each in extras if each)
-    return str(canonicalize_name(requirement.name)), frozenset(map(str, map(canonicalize_name, requirement.extras)))
+        requirement = None
+    if requirement is not None:
+        return str(canonicalize_name(requirement.name)), frozenset(map(str, map(canonicalize_name, requirement.extras)))
+    bare = split_local_text(item)[1].partition(";")[0].strip()
+    extras = bare.strip("[]").split(",") if bare.startswith("[") else []
+    name = item.name or next((wheel.name for wheel in lock.wheels if _is_made_of(wheel, item)), "")
+    return str(canonicalize_name(name)), frozenset(str(canonicalize_name(each)) for each in extras if each)
 
 
 def _is_made_of(wheel: Wheel, item: PipItem) -> bool:
@@ -103,7 +105,8 @@ def _is_made_of(wheel: Wheel, item: PipItem) -> bool:
         return item.path in (wheel.path, wheel.folder)
     if item.digest is not None:
         source = wheel.source.sha256 if wheel.source is not None else ""
-        return item.digest in (f"sha256:{wheel.sha256}", wheel.origin, f"sha256:{source}")
+        is_file = item.kind == "wheel" and split_local_text(item)[0] == wheel.file_name
+        return is_file or item.digest in (f"sha256:{wheel.sha256}", wheel.origin, f"sha256:{source}")
     if item.kind == "url":
         place = item.text.partition("#")[0].removeprefix("git+")
         sources = (wheel.url, wheel.source.url if wheel.source is not None else None)

@@ -29,6 +29,8 @@ def add(subparsers: Subparsers) -> None:
     family = add_family(subparsers, "cache", "What roost stores on disk.", "roost cache df")
     about = "Disk usage of everything, and what protects it from collection."
     usage = add_command(family, "df", usage_command, about, "roost cache df")
+    by = "divide it by environment, project (folder of the file), kind or age (last use)"
+    usage.add_argument("--by", choices=("environment", "project", "kind", "age"), help=by)
     usage.add_argument("--measure", action="store_true", help="measure every prefix anew: 0.1 s for each")
     gc = add_command(family, "gc", gc_command, "Remove what is not needed, for space.", "roost cache gc --dry-run")
     gc.add_argument("--dry-run", action="store_true", help="print what would go, and remove nothing")
@@ -58,6 +60,12 @@ def _purge_command(context: Context) -> int:
 
 
 def usage_command(context: Context) -> int:
+    if context.options.by is not None:
+        from roost.client.cli.administration.usage_text import group_lines  # of this option only
+
+        answer = context.request("GET", f"/v1/usage?by={context.options.by}")
+        context.print_json(answer) if context.json else context.print_lines(group_lines(answer))
+        return 0
     query = "?measure=true" if context.options.measure else ""
     answer = context.request("GET", f"/v1/artifacts{query}")
     if context.json:

@@ -7,8 +7,12 @@ cached files adds its own triggers for the kinds that it has.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from roost.store.index.queries import Queries, Read, Scan, Write
+
+_MOST_VALUES = 500
+"""Values in one statement."""
 
 
 def map_disk_usage(connection: sqlite3.Connection) -> dict[str, int]:
@@ -48,6 +52,35 @@ def list_prefix_sources(connection: sqlite3.Connection) -> list[tuple[str, str, 
     return [(lock, source, bool(is_registered)) for lock, source, is_registered in connection.execute(query)]
 
 
+def list_lock_environments(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return for each lock of a prefix or an image the environments with a version that has it: lock digest, name. A
+    project layer is of the environments of the lock that it is on."""
+    query = """
+        WITH used (lock, base) AS (
+            SELECT a.key, coalesce(p.base, a.key) FROM artifacts AS a LEFT JOIN project_layers AS p ON p.lock = a.key
+                WHERE a.kind = 'prefix'
+            UNION SELECT lock_digest, lock_digest FROM images WHERE lock_digest IS NOT NULL
+        )
+        SELECT DISTINCT u.lock, e.name FROM used AS u JOIN generations AS g ON g.lock_digest = u.base
+        JOIN bodies AS b ON b.definition_digest = g.definition_digest JOIN versions AS v ON v.body = b.id
+        JOIN environments AS e ON e.id = v.environment
+    """
+    return [(lock, name) for lock, name in connection.execute(query)]
+
+
+def map_run_places(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the environment and the working folder of runs; empty texts for what is not known."""
+    found: dict[str, tuple[str, str]] = {}
+    for start in range(0, len(ids), _MOST_VALUES):
+        part = ids[start : start + _MOST_VALUES]
+        marks = ",".join("?" * len(part))
+        query = (
+            f"SELECT r.id, f.environment, f.cwd FROM runs AS r JOIN run_facts AS f USING (number) WHERE id IN ({marks})"
+        )
+        found |= {run: (environment, folder) for run, environment, folder in connection.execute(query, part)}
+    return found
+
+
 class CollectionTable(Queries):
     """``index.collection``: sums of what is stored, and what garbage collection remembers."""
 
@@ -55,3 +88,5 @@ class CollectionTable(Queries):
     find_state = Read(find_collection_state)
     put_state = Write(put_collection_state)
     list_sources = Scan(list_prefix_sources)
+    list_environments = Scan(list_lock_environments)
+    map_runs = Scan(map_run_places)
