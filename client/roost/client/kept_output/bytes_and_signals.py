@@ -64,10 +64,10 @@ class Output:
         if not data or not write_all(self.pipes.readers[reader], data):
             self.pipes.drop(reader)
 
-    def pass_terminal(self, data: bytes, descriptor: int) -> None:
-        """Write ``data`` to the user's terminal; one that no longer exists loses it."""
+    def pass_terminal(self, data: bytes, shown: bytes, descriptor: int) -> None:
+        """Store ``data``, and write ``shown`` to the user's terminal; one that no longer exists loses it."""
         self._store(data)
-        write_all(descriptor, data)
+        write_all(descriptor, shown)
 
     def drain(self) -> None:
         """Pass on what is left in the pipes."""

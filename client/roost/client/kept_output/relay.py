@@ -207,7 +207,8 @@ class _Relay:
                 raise
             select.select([self._control], [], [], LATE_MS / 1000)
             return False
-        self._output.pass_terminal(data, self._shown)
+        # A terminal that is not in raw mode adds the carriage returns that the other one has added already.
+        self._output.pass_terminal(data, data if self._has_keys else data.replace(b"\r\n", b"\n"), self._shown)
         return bool(data)
 
     def _drain(self) -> None:
