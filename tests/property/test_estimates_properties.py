@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from roost.daemon.estimates.model import REMEMBERED, StepRates, StepWork, is_plausible, learn, predict, usual_rates
 from roost.daemon.estimates.priors import FIXED, PRIORS, TOTAL
+from roost.daemon.estimates.work import whole_work
 from roost.model.records import StepObservation
 
 STEPS = sorted(PRIORS.keys() - {TOTAL})
@@ -117,3 +118,20 @@ def test_a_machine_that_stays_busy_is_followed(slowdown: float, count: int) -> N
     rates = learn(learn(usual_rates(), [usual] * count), [busy] * 6)
     found = predict([StepWork(step="link", amounts=amounts)], rates).steps
     assert sum(found.values()) == pytest.approx(2.0 * slowdown, rel=0.1)
+
+
+@given(st.floats(0.02, 3), st.floats(0, 3), st.lists(st.floats(0.05, 0.5), min_size=8, max_size=REMEMBERED))
+def test_what_is_beside_the_steps_is_no_multiple_of_them(gap: float, shared: float, worked: list[float]) -> None:
+    """Short builds, half of which publish their locks, teach what a long one takes."""
+
+    def whole(steps: float, publishes: bool) -> StepObservation:
+        amounts = {"steps": steps, **whole_work(shares_lock=publishes).amounts}
+        return StepObservation(step=TOTAL, seconds=steps + gap + shared * publishes, amounts=amounts)
+
+    rates = learn(usual_rates(), [whole(steps, number % 2 == 0) for number, steps in enumerate(worked)])
+    work = StepWork(step="pull", amounts={"bytes": 1e10})
+    for publishes in (False, True):
+        found = predict([work, whole_work(shares_lock=publishes)], rates)
+        expected = sum(found.steps.values()) + gap + shared * publishes
+        assert set(found.steps) == {"pull"}
+        assert found.seconds == pytest.approx(expected, rel=0.02)

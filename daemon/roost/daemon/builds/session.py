@@ -87,6 +87,8 @@ class BuildSession:
         self._reporter = BuildReporter(self._publish)
         self._predicted_at = 0.0
         """When it was last published how long everything will take."""
+        self._shares_lock = False
+        """Whether the lock is published in a registry, which is waited for."""
         self.build = job.new_record()
 
     async def run(self, planned: PlanWithFacts | None) -> BuildResult:
@@ -152,6 +154,7 @@ class BuildSession:
         former = await self._find_former(facts)
         lock, is_solved, unvouched = await self._lock(facts, former)
         moves = await self._report_moves(former, lock)
+        self._shares_lock = is_solved and self._locks.publishes(job.resolved, job.selector)
         if facts.lock_digest is None or job.new_generation:
             await self._publish_known_work(planned, lock)
         unanswered = describe_unanswered(lock)
@@ -183,7 +186,9 @@ class BuildSession:
     async def _publish_known_work(self, planned: PlanWithFacts, lock: Lock) -> None:
         """Publish the plan again, with the steps that are left: what they have to do is known with the lock."""
         parts = self._parts.planner.estimates
-        plan = await parts.update_plan(planned.plan, planned.facts, self._job.resolved, lock, self._job.push)
+        plan = await parts.update_plan(
+            planned.plan, planned.facts, self._job.resolved, lock, self._job.push, shares_lock=self._shares_lock
+        )
         self._publish(plan_message(msgspec.structs.replace(planned, plan=plan), self._job.resolved))
         self._predicted_at = time.monotonic()
 
@@ -387,7 +392,8 @@ class BuildSession:
         reporter = self._reporter
         if reporter.seconds_worked:
             total = time.monotonic() - self._predicted_at - reporter.seconds_waited
-            await self._parts.planner.estimates.record_total(reporter.seconds_worked, total)
+            estimates = self._parts.planner.estimates
+            await estimates.record_total(reporter.seconds_worked, total, shares_lock=self._shares_lock)
 
     async def _record_failure(self, error: BaseException, started: float) -> None:
         cancelled = isinstance(error, asyncio.CancelledError)

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from roost.daemon.estimates.model import Rates, StepEstimates, StepWork, learn, predict, usual_rates
 from roost.daemon.estimates.priors import TOTAL
-from roost.daemon.estimates.work import LockWork, MissingLayers, image_work, list_cache_ids, prefix_work
+from roost.daemon.estimates.work import (
+    LockWork,
+    MissingLayers,
+    image_work,
+    list_cache_ids,
+    prefix_work,
+    whole_work,
+)
 from roost.model.locks.lock import Lock
 from roost.model.records import Estimate, StepObservation
 from roost.store.index.cache_keys import list_cache_keys
@@ -34,9 +41,10 @@ class Estimator:
         """Return how long ``work`` will take on this machine."""
         return predict(work, await self.load_rates())
 
-    async def record_total(self, worked: float, seconds: float) -> None:
+    async def record_total(self, worked: float, seconds: float, *, shares_lock: bool) -> None:
         """Learn how long something took as a whole whose steps took ``worked`` seconds."""
-        await self._index.durations.record(StepObservation(step=TOTAL, seconds=seconds, amounts={"steps": worked}))
+        amounts = {"steps": worked, **whole_work(shares_lock=shares_lock).amounts}
+        await self._index.durations.record(StepObservation(step=TOTAL, seconds=seconds, amounts=amounts))
 
 
 async def gather_prefix_work(index: Index, lock: Lock) -> LockWork:

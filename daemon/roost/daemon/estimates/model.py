@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from roost.daemon.estimates.priors import DOWNLOADS, FIXED, PRIORS, TOTAL
+from roost.daemon.estimates.priors import DOWNLOADS, EXACT, FIXED, PRIORS, TOTAL
 from roost.model.records import StepObservation
 
 REMEMBERED = 60
@@ -73,12 +74,16 @@ def usual_rates() -> Rates:
 
 
 def predict(work: Iterable[StepWork], rates: Rates) -> StepEstimates:
-    """Return how long ``work`` will take. Steps that are not known count nothing."""
+    """Return how long ``work`` will take. Steps that are not known count nothing. Work of the step ``TOTAL`` has what is
+    to be done beside the others."""
     steps: dict[str, float] = {}
     samples: dict[str, int] = {}
+    beside: dict[str, float] = {}
     for each in work:
         known = rates.get(each.step)
-        if known is None:
+        if each.step == TOTAL:
+            beside.update(each.amounts)
+        if known is None or each.step == TOTAL:
             continue
         shares = _predict_shares(each, known)
         transfer = sum(shares.get(name, 0.0) for name in DOWNLOADS)
@@ -87,7 +92,7 @@ def predict(work: Iterable[StepWork], rates: Rates) -> StepEstimates:
         if any(name in known.seconds for name in DOWNLOADS):
             steps["download"] = steps.get("download", 0.0) + transfer
             samples["download"] = min(samples.get("download", REMEMBERED), samples[each.step])
-    together = StepWork(step=TOTAL, amounts={"steps": sum(steps.values())})
+    together = StepWork(step=TOTAL, amounts={**beside, "steps": sum(steps.values())})
     total = sum(_predict_shares(together, rates[TOTAL]).values()) if TOTAL in rates else sum(steps.values())
     return StepEstimates(steps=steps, samples=samples, seconds=total if steps else 0.0)
 
@@ -164,43 +169,61 @@ def _weighted_median(values: Iterable[tuple[float, float]]) -> float:
 def _fit(usual: Mapping[str, float], observations: Sequence[StepObservation]) -> dict[str, float]:
     """Return the rates that fit the observations best: each in proportion to its usual one, found by least squares that
     are weighted anew in every round (iteratively reweighted least squares for absolute errors)."""
-    names = list(usual)
+    exact = {name: rate for name, rate in usual.items() if name in EXACT}
+    names = [name for name in usual if name not in EXACT]
     rows = [
-        ([usual[name] * _amount(each.amounts, name) for name in names], each.seconds, weight)
+        _Row(
+            parts=[usual[name] * _amount(each.amounts, name) for name in names],
+            known=sum(rate * _amount(each.amounts, name) for name, rate in exact.items()),
+            seconds=each.seconds,
+            weight=weight,
+        )
         for weight, each in _weigh(observations)
     ]
-    ratios = [(seconds / sum(parts), weight) for parts, seconds, weight in rows]
+    ratios = [(max((row.seconds - row.known) / sum(row.parts), _LEAST), row.weight) for row in rows]
     speed = _weighted_median([*ratios, (1.0, _PRIOR_WEIGHT)])
     factors = [speed] * len(names)
     for _ in range(_ROUNDS):
         factors = _improve(factors, rows, speed)
-    now = _find_trend(rows[-_RECENT:], factors)
-    return {name: usual[name] * factor * now for name, factor in zip(names, factors, strict=True)}
+    # What is beside exact amounts is too small a part to tell how busy the machine is.
+    now = 1.0 if exact else _find_trend(rows[-_RECENT:], factors)
+    return {**{name: usual[name] * factor * now for name, factor in zip(names, factors, strict=True)}, **exact}
 
 
-def _find_trend(rows: Sequence[tuple[list[float], float, float]], factors: Sequence[float]) -> float:
+class _Row(NamedTuple):
+    """One execution: what it takes for each amount at the usual rates, and of those that are exact together."""
+
+    parts: list[float]
+    known: float
+    seconds: float
+    weight: float
+
+    def predict(self, factors: Sequence[float]) -> float:
+        return self.known + sum(part * factor for part, factor in zip(self.parts, factors, strict=True))
+
+
+def _find_trend(rows: Sequence[_Row], factors: Sequence[float]) -> float:
     """Return how much longer the last executions took than the rates say: a machine that has become busy, or is no
     longer, shows in most of them, and one busy moment in one."""
     ratios = []
-    for number, (parts, seconds, _) in enumerate(rows):
-        predicted = sum(part * factor for part, factor in zip(parts, factors, strict=True))
-        ratios.append((seconds / predicted, _RECENT_FADING ** (len(rows) - 1 - number)))
+    for number, row in enumerate(rows):
+        ratios.append((row.seconds / row.predict(factors), _RECENT_FADING ** (len(rows) - 1 - number)))
     return _weighted_median([*ratios, (1.0, _TREND_DOUBT)])
 
 
-def _improve(factors: Sequence[float], rows: Sequence[tuple[list[float], float, float]], speed: float) -> list[float]:
+def _improve(factors: Sequence[float], rows: Sequence[_Row], speed: float) -> list[float]:
     count = len(factors)
     matrix = [[_STIFFNESS / speed**2 if row == column else 0.0 for column in range(count)] for row in range(count)]
     target = [_STIFFNESS / speed] * count
-    for parts, seconds, weight in rows:
-        predicted = sum(part * factor for part, factor in zip(parts, factors, strict=True))
+    for each in rows:
+        predicted, parts = each.predict(factors), each.parts
         # Relative to the greater of the two: neither a very long nor a very short execution counts more than others.
-        scale = max(predicted, seconds)
-        counted = weight / max(abs(predicted - seconds) / scale, 0.05) / scale**2
+        scale = max(predicted, each.seconds)
+        counted = each.weight / max(abs(predicted - each.seconds) / scale, 0.05) / scale**2
         for row in range(count):
             if parts[row]:
                 share = counted * parts[row]
-                target[row] += share * seconds
+                target[row] += share * (each.seconds - each.known)
                 for column in range(count):
                     matrix[row][column] += share * parts[column]
     return _solve_bounded(matrix, target, factors, speed * _LEAST)

@@ -12,7 +12,12 @@ FIXED = "fixed"
 DOWNLOADS = ("channel", "index", "registry")
 """Amounts in bytes that are transferred: their part of a step's time is that of the step ``download``."""
 TOTAL = "total"
-"""The step that has all others in it: what they take together, if they overlap, and what is between them."""
+"""The step that has all others in it, and what is between and behind them: ``shared`` if the lock is published in a
+registry, which is waited for."""
+EXACT = frozenset({"steps"})
+"""Amounts whose rate is not learned, since it follows from how they are measured: every moment of a build counts for
+one step (``jobs.step_clock``), so the whole takes as long as its steps and what is between them. Otherwise the second
+that a registry adds to a short build would be learned as a multiple of it, and be predicted for long ones."""
 
 PRIORS: Mapping[str, Mapping[str, float]] = {
     "solve": {FIXED: 0.5, "specs": 0.02},
@@ -32,7 +37,7 @@ PRIORS: Mapping[str, Mapping[str, float]] = {
     "load": {FIXED: 0.3, "layers": 0.03, "bytes": 4e-8, "registry": 4e-8},
     "pull": {FIXED: 1.0, "layers": 0.05, "bytes": 4e-8},
     "push": {FIXED: 0.3, "layers": 0.02, "bytes": 2e-8},
-    TOTAL: {FIXED: 0.05, "steps": 1.0},
+    TOTAL: {FIXED: 0.05, "steps": 1.0, "shared": 0.3},
 }
 """Step to its amounts of work, each with its seconds for one unit: bytes, files, packages. ``unseen`` are the bytes of
 packages, packed, that were never unpacked here: how many files they have is not known. Byte-code was once compiled

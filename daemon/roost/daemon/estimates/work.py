@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from roost.daemon.estimates.model import StepWork
-from roost.daemon.estimates.priors import DOWNLOADS
+from roost.daemon.estimates.priors import DOWNLOADS, TOTAL
 from roost.model.caches import CachedFile
 from roost.model.definition import Base, Definition
 from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel
@@ -168,6 +168,11 @@ def image_work(lock: Lock, cached: Iterable[CachedFile], missing: MissingLayers)
         files=files,
         packages=len(sizes),
     )
+
+
+def whole_work(*, shares_lock: bool) -> StepWork:
+    """Return the work beside all steps. ``shares_lock``: a registry is waited for, in which the lock is published."""
+    return StepWork(step=TOTAL, amounts={"shared": float(shares_lock)})
 
 
 def push_work(layers: int, size: int) -> StepWork:

@@ -92,6 +92,11 @@ class LockRegistry:
         """Whether there is a registry to ask."""
         return bool(self._config.registries.workspace or self._config.registries.catalogues)
 
+    @property
+    def has_workspace(self) -> bool:
+        """Whether there is a registry in which locks are published."""
+        return bool(self._config.registries.workspace)
+
     # ---------------------------------------------------------------- looking up
     async def look_up(self, job: LockJob, *, fresh: bool = False) -> LookupResult:
         """Return the lock of ``job``: the workspace's, else that of the first catalogue that has one. ``fresh``: ask

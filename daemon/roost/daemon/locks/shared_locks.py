@@ -158,6 +158,11 @@ class SharedLocks:
         progress.log(found.reason.message)
         return await registry.adopt(found, lock_job, progress)
 
+    def publishes(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> bool:
+        """Whether a lock that is solved here will be published."""
+        job = self._job(resolved, selector)
+        return job is not None and job[0].has_workspace
+
     async def publish_first(
         self, resolved: TargetedDefinition, selector: EnvironmentSelector, lock: Lock, progress: Progress
     ) -> PublishResult:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from roost.daemon.decision.facts import Facts, Request
@@ -10,7 +12,7 @@ from roost.daemon.decision.lock import LOCK_STEPS, estimated_step, has_to_check
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.estimates.estimator import Estimator, gather_image_work, gather_prefix_work, list_estimates
 from roost.daemon.estimates.model import StepWork
-from roost.daemon.estimates.work import LockWork, base_work, check_work, layer_work, solve_work
+from roost.daemon.estimates.work import LockWork, base_work, check_work, layer_work, solve_work, whole_work
 from roost.daemon.images.layer_probe import LayerProbe
 from roost.daemon.oci.answers import Yes
 from roost.daemon.projects.layer import add_project
@@ -30,8 +32,17 @@ class PlanEstimates:
         self._layers = layers
         self._estimator = Estimator(index)
 
-    async def complete(self, facts: Facts, resolved: TargetedDefinition, request: Request, lock: Lock | None) -> Facts:
-        """Return ``facts`` with the estimates of what they leave to do. ``lock``: that of the facts, if it was read."""
+    async def complete(
+        self,
+        facts: Facts,
+        resolved: TargetedDefinition,
+        request: Request,
+        lock: Lock | None,
+        *,
+        publishes: bool = False,
+    ) -> Facts:
+        """Return ``facts`` with the estimates of what they leave to do. ``lock``: that of the facts, if it was read.
+        ``publishes``: a lock without a generation will be published."""
         is_new = request.rebuild or request.as_of is not None
         if not is_new and _is_ready(facts, resolved):
             return facts
@@ -42,14 +53,23 @@ class PlanEstimates:
         if lock is None:
             return facts
         checks = (check_work(lock),) if has_to_check(facts) else ()
-        return await self._estimate_lock(facts, resolved, lock, checks=checks)
+        beside = whole_work(shares_lock=publishes and facts.generation is None and not checks)
+        return await self._estimate_lock(facts, resolved, lock, others=(*checks, beside))
 
     async def update_plan(
-        self, plan: PlanView, facts: Facts, resolved: TargetedDefinition, lock: Lock, push: str | None
+        self,
+        plan: PlanView,
+        facts: Facts,
+        resolved: TargetedDefinition,
+        lock: Lock,
+        push: str | None,
+        *,
+        shares_lock: bool,
     ) -> PlanView:
         """Return the plan of a build whose lock is known now: the steps that are left, with their estimates.
 
-        ``push``: the location of the registry that an image is for, and not the engine.
+        ``push``: the location of the registry that an image is for, and not the engine. ``shares_lock``: the lock is
+        published in a registry.
         """
         if plan.action not in ("build-prefix", "build-image"):
             return plan
@@ -57,15 +77,15 @@ class PlanEstimates:
         facts = msgspec.structs.replace(facts, has_base_prefix=ready is not None, generation=None)
         if ready is not None and resolved.project is None and not resolved.is_image:
             return msgspec.structs.replace(plan, steps=[], seconds=0.0)
-        known = await self._estimate_lock(facts, resolved, lock, push)
+        known = await self._estimate_lock(facts, resolved, lock, push, others=[whole_work(shares_lock=shares_lock)])
         kinds = [step.kind for step in plan.steps if step.kind not in LOCK_STEPS]
         kinds = [kind if kind != "load" or push is None else "push" for kind in kinds]
         steps = [estimated_step(kind, known) for kind in kinds]
         return msgspec.structs.replace(plan, steps=steps, seconds=known.seconds)
 
-    async def record_total(self, worked: float, seconds: float) -> None:
+    async def record_total(self, worked: float, seconds: float, *, shares_lock: bool) -> None:
         """Learn how long a build took as a whole whose steps took ``worked`` seconds."""
-        await self._estimator.record_total(worked, seconds)
+        await self._estimator.record_total(worked, seconds, shares_lock=shares_lock)
 
     async def _estimate_lock(
         self,
@@ -74,13 +94,14 @@ class PlanEstimates:
         lock: Lock,
         push: str | None = None,
         *,
-        checks: tuple[StepWork, ...] = (),
+        others: Sequence[StepWork] = (),
     ) -> Facts:
+        """``others``: work that is not of the lock itself."""
         if resolved.is_image:
             found = await self._find_image_work(facts, resolved, lock, push)
         else:
             found = await self._find_prefix_work(facts, resolved, lock)
-        predicted = await self._estimator.predict((*checks, *found.steps))
+        predicted = await self._estimator.predict((*others, *found.steps))
         # A step of an image that has nothing to do takes no time.
         done = _IMAGE_STEPS if resolved.is_image else ()
         idle = {kind: Estimate(step=kind, seconds=0.0, bytes=None, samples=0) for kind in done}

@@ -203,7 +203,8 @@ class Planner:
             nearest=nearest,
             changes=lock.changes,
         )
-        return await self.estimates.complete(facts, resolved, request, lock.lock)
+        publishes = self.shared_locks.publishes(resolved, selector)
+        return await self.estimates.complete(facts, resolved, request, lock.lock, publishes=publishes)
 
     async def _load_index_facts(self, resolved: TargetedDefinition) -> IndexFacts:
         """Read what the index has. The specs of an unknown definition are checked: no build did so yet."""
