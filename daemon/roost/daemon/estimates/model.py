@@ -74,8 +74,8 @@ def usual_rates() -> Rates:
 
 
 def predict(work: Iterable[StepWork], rates: Rates) -> StepEstimates:
-    """Return how long ``work`` will take. Steps that are not known count nothing. Work of the step ``TOTAL`` has what is
-    to be done beside the others."""
+    """Return how long ``work`` will take. Steps that are not known count nothing. Work of the step ``TOTAL`` has what
+    is to be done beside the others."""
     steps: dict[str, float] = {}
     samples: dict[str, int] = {}
     beside: dict[str, float] = {}
