@@ -123,7 +123,7 @@ def test_a_script_elsewhere_has_a_plan_that_watches_both_chains(greeting: Roost)
     """Called with -C from a third folder, which the plan is as good for."""
     script = greeting.write("there/sub/x.py", "import os, greet\nprint(greet.value, os.path.basename(os.getcwd()))\n")
     (greeting.folder / "requirements.txt").rename(greeting.folder / "there" / "requirements.txt")
-    (greeting.folder / "here" / ".git").mkdir(parents=True)
+    greeting.write("here/.git/HEAD", "ref: refs/heads/main\n")
     command = ("exec", "-C", "here", "--", "python", str(script))
     deadline = time.monotonic() + 30
     while not list((greeting.root / "launch").rglob("x.py")):
@@ -133,10 +133,17 @@ def test_a_script_elsewhere_has_a_plan_that_watches_both_chains(greeting: Roost)
     assert greeting.ok(*command) == "1.0 here\n"
     assert greeting.ok(*command[:1], *command[3:], cwd=greeting.folder / "here") == "1.0 here\n"
     assert greeting.daemon_pid() is None, "nobody was asked"
+    greeting.write("environment.yml", "nothing\n")  # above the repository
+    assert greeting.ok(*command) == "1.0 here\n"
     greeting.write("there/sub/requirements.txt", "greet==2.0\n")
     assert greeting.ok(*command) == "2.0 here\n"
     greeting.write("here/requirements.txt", "greet==1.0\n")
     assert greeting.ok(*command) == "1.0 here\n"
+    (greeting.folder / "here" / "requirements.txt").unlink()
+    assert greeting.ok(*command) == "2.0 here\n"
+    (greeting.folder / "here" / ".git" / "HEAD").unlink()
+    (greeting.folder / "here" / ".git").rmdir()
+    assert greeting.failed(125, *command[:3], "--json", *command[3:])["location"]["path"].endswith("/environment.yml")
 
 
 def test_a_prefix_that_was_retired_is_not_started_again(greeting: Roost) -> None:

@@ -68,7 +68,8 @@ class DiscoveredFile(msgspec.Struct, frozen=True, kw_only=True):
     absent: tuple[str, ...] = ()
     """Paths of missing files that would or could have been chosen, or would have made the choice ambiguous."""
     consulted: tuple[str, ...] = ()
-    """Existing files that were not chosen because of their content (a ``pyproject.toml``, the script)."""
+    """Existing files that were not chosen because of their content (a ``pyproject.toml``, the script), and what shows
+    that the search ended at a repository."""
     notices: tuple[Notice, ...] = ()
     """About files that were passed by."""
 
@@ -196,8 +197,14 @@ class _FolderSearch:
         return None
 
     def pass_by(self, folder: str) -> None:
-        """Record that the search goes on above ``folder``, in which nothing was found."""
-        self.absent += [os.path.join(folder, name) for name in (*READ_IF_NAMED, REPOSITORY)]
+        """Record that the search goes on above ``folder``, in which nothing was found, or ends there at a repository."""
+        self.absent += [os.path.join(folder, name) for name in READ_IF_NAMED]
+        repository = os.path.join(folder, REPOSITORY)
+        if os.path.lexists(repository):
+            head = os.path.join(repository, "HEAD")  # the folder itself changes with every commit
+            self.consulted.append(head if os.path.isfile(head) else repository)
+        else:
+            self.absent.append(repository)
         if (notice := note_passed_file(folder)) is not None:
             self.notices.append(notice)
 
