@@ -197,7 +197,7 @@ class _FolderSearch:
         return None
 
     def pass_by(self, folder: str) -> None:
-        """Record that the search goes on above ``folder``, in which nothing was found, or ends there at a repository."""
+        """Record that nothing was found in ``folder``: the search goes on above it, or ends there at a repository."""
         self.absent += [os.path.join(folder, name) for name in READ_IF_NAMED]
         repository = os.path.join(folder, REPOSITORY)
         if os.path.lexists(repository):
