@@ -18,6 +18,7 @@ no accident, and get none.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -25,9 +26,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import kept_bytecode
@@ -38,8 +40,12 @@ FAILED = 1
 ACCOUNT = "roost-test"
 """An unprivileged account for the tests that are marked ``unprivileged``; made by the CI if it is root."""
 IN_MEMORY = 'mount -t tmpfs -o mode=1777,size=80% tmpfs /tmp && exec "$@"'
-FAILURES = "ROOST_TEST_FAILURES"
-"""Names a file to which a run of pytest adds the ids of tests that failed (``tests.conftest``)."""
+RESULTS = "ROOST_TEST_RESULTS"
+"""Names a file that a run of pytest writes (``tests.conftest``): which tests failed, and the seconds of each file."""
+WHOLE_SECONDS = 840
+"""How long all tiers should take together, on two cores, with the installation of what they need."""
+SLOWEST = 8
+"""How many files of each tier are named with their times."""
 MOST_SECOND_GOES = 5
 EACH = str(os.cpu_count() or 1)
 """A worker for each processor."""
@@ -126,30 +132,47 @@ def in_memory(command: Sequence[str]) -> list[str]:
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", IN_MEMORY, "sh", *command]
 
 
-def run_tier(name: str, tier: Tier) -> tuple[int, float, list[str]]:
-    """Run all commands of a tier, whatever each ends with.
+@dataclass
+class Outcome:
+    """What came of a tier: the first status that is not 0, the tests that failed at first and passed then, and the
+    seconds of the whole and of each file, which several workers run at the same time."""
 
-    Return the first status that is not 0, the seconds, and the tests that failed at first and passed then.
-    """
-    started, unsteady = time.monotonic(), []
+    status: int = 0
+    seconds: float = 0.0
+    unsteady: list[str] = field(default_factory=list)
+    files: Counter[str] = field(default_factory=Counter)
+
+    def describe(self, name: str, budget: int) -> list[str]:
+        """The lines of the report."""
+        over = "" if self.seconds <= budget else ", OVER BUDGET"
+        result = "passed" if self.status == 0 else "FAILED"
+        lines = [f"{name:8} {result} in {self.seconds:.0f} s (budget {budget} s{over})"]
+        lines += [f"{'':8} only at the second go: {test}" for test in self.unsteady]
+        return lines + [f"{'':8} {seconds:4.0f} s  {file}" for file, seconds in self.files.most_common(SLOWEST)]
+
+
+def run_tier(name: str, tier: Tier) -> Outcome:
+    """Run all commands of a tier, whatever each ends with."""
+    started, outcome = time.monotonic(), Outcome()
     with beside(name, tier.checks) as checked:
-        status = run_commands(name, tier.commands, unsteady)
-    return status or max(checked, default=0), time.monotonic() - started, unsteady
+        run_commands(name, tier.commands, outcome)
+    outcome.status = outcome.status or max(checked, default=0)
+    outcome.seconds = time.monotonic() - started
+    return outcome
 
 
-def run_commands(name: str, commands: Sequence[Sequence[str]], unsteady: list[str]) -> int:
-    """Run ``commands`` at the same time, the tests of which few failed once more, and return the first status that is
-    not 0. ``unsteady`` gets the tests that passed only then. What others than the first print is shown at their end."""
+def run_commands(name: str, commands: Sequence[Sequence[str]], outcome: Outcome) -> None:
+    """Run ``commands`` at the same time, and the tests of which few failed once more. What others than the first print
+    is shown at their end."""
     with ThreadPoolExecutor() as pool:
         others = [pool.submit(run_command, name, command, is_shown_late=True) for command in commands[1:]]
         ended = [run_command(name, commands[0]), *(other.result() for other in others)]
-    status = 0
-    for command, (done, failures) in zip(commands, ended, strict=True):
-        if done == FAILED and 0 < len(failures) <= MOST_SECOND_GOES:
-            done, failures_again = run_command(f"{name}, second go", again(command, failures))
-            unsteady += failures if done == 0 else [test for test in failures if test not in failures_again]
-        status = status or done
-    return status
+    for command, (status, results) in zip(commands, ended, strict=True):
+        outcome.files.update(results.seconds)
+        if status == FAILED and 0 < len(failed := results.failed) <= MOST_SECOND_GOES:
+            status, results = run_command(f"{name}, second go", again(command, failed))
+            outcome.unsteady += failed if status == 0 else [test for test in failed if test not in results.failed]
+        outcome.status = outcome.status or status
 
 
 @contextlib.contextmanager
@@ -176,20 +199,29 @@ def beside(name: str, checks: Sequence[Sequence[str]]) -> Iterator[list[int]]:
             statuses.append(abs(done.returncode))
 
 
-def run_command(name: str, command: Sequence[str], *, is_shown_late: bool = False) -> tuple[int, list[str]]:
-    """Return the status of ``command``, which is pytest's, and the ids of the tests that failed. What it prints is
-    shown meanwhile, or when it has ended."""
+@dataclass(frozen=True)
+class Results:
+    """What a run of pytest wrote: the ids of the tests that failed, each once, and the seconds of each file."""
+
+    failed: list[str]
+    seconds: dict[str, float]
+
+
+def run_command(name: str, command: Sequence[str], *, is_shown_late: bool = False) -> tuple[int, Results]:
+    """Return the status of ``command``, which is pytest's, and its results. What it prints is shown meanwhile, or when
+    it has ended."""
     words = " ".join(Path(word).name if word == sys.executable else word for word in command)
-    with tempfile.NamedTemporaryFile(mode="r", prefix=".failures-", dir=REPOSITORY) as failures:
-        os.chmod(failures.name, 0o666)  # another account writes it, too
-        environ = {**os.environ, FAILURES: failures.name}
+    with tempfile.NamedTemporaryFile(mode="r", prefix=".results-", dir=REPOSITORY) as file:
+        os.chmod(file.name, 0o666)  # another account writes it, too
+        environ = {**os.environ, RESULTS: file.name}
         if not is_shown_late:
             print(f"=== {name}: {words}", flush=True)
         output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if is_shown_late else {}
         done = subprocess.run(in_memory(command), cwd=REPOSITORY, check=False, env=environ, **output)
         if is_shown_late:
             print(f"=== {name}: {words}", done.stdout, sep="\n", end="", flush=True)
-        return done.returncode, list(dict.fromkeys(failures.read().splitlines()))
+        found = json.loads(file.read() or "{}")  # nothing, if it ended before its tests
+        return done.returncode, Results(list(dict.fromkeys(found.get("failed", []))), found.get("seconds", {}))
 
 
 def again(command: Sequence[str], failures: Sequence[str]) -> list[str]:
@@ -219,8 +251,7 @@ def main(arguments: Sequence[str]) -> int:
 def run_tiers(names: Sequence[str], known: Mapping[str, Tier]) -> tuple[list[str], bool]:
     """Run the tiers ``names``; return the lines of the report, and whether any failed."""
     preparing = subprocess.Popen([sys.executable, "-m", "tests.support.prepare", *names], cwd=REPOSITORY)
-    report: list[str] = []
-    failed = False
+    started, report, failed = time.monotonic(), [], False
     for name in names:
         if name != "quick":
             failed |= preparing.wait() != 0
@@ -229,13 +260,12 @@ def run_tiers(names: Sequence[str], known: Mapping[str, Tier]) -> tuple[list[str
             failed |= needed
             report.append(f"{name:8} {'FAILED' if needed else 'left out'}: this machine lacks {part}")
             continue
-        status, seconds, unsteady = run_tier(name, known[name])
-        failed |= status != 0
-        over = "" if seconds <= known[name].seconds else ", OVER BUDGET"
-        result = "passed" if status == 0 else "FAILED"
-        report.append(f"{name:8} {result} in {seconds:.0f} s (budget {known[name].seconds} s{over})")
-        report += [f"{'':8} only at the second go: {test}" for test in unsteady]
+        outcome = run_tier(name, known[name])
+        failed |= outcome.status != 0
+        report += outcome.describe(name, known[name].seconds)
     preparing.wait()
+    if len(names) == len(known):
+        report.append(f"whole    {time.monotonic() - started:.0f} s (budget {WHOLE_SECONDS} s, with the installation)")
     return report, failed
 
 

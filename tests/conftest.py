@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import gc
+import itertools
+import json
 import os
 import shutil
 import signal
@@ -12,6 +14,7 @@ import sys
 import tempfile
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,14 +76,18 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Keep the status, and tell ``python -m tests`` which tests failed."""
+    """Keep the status, and tell ``python -m tests`` which tests failed and how long each file took."""
     session.config.stash[_STATUS] = int(exitstatus)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    path = os.environ.get("ROOST_TEST_FAILURES")
+    path = os.environ.get("ROOST_TEST_RESULTS")
     if path and reporter is not None and not hasattr(session.config, "workerinput"):
-        reports = [*reporter.stats.get("failed", []), *reporter.stats.get("error", [])]
-        with open(path, "a", encoding="utf-8") as file:
-            file.writelines(f"{report.nodeid}\n" for report in reports)
+        failed = [*reporter.stats.get("failed", []), *reporter.stats.get("error", [])]
+        seconds: Counter[str] = Counter()
+        for report in itertools.chain.from_iterable(reporter.stats.values()):
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"failed": [report.nodeid for report in failed], "seconds": seconds}, file)
 
 
 @pytest.hookimpl(trylast=True)
