@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from roost.daemon.estimates.model import Rates, StepEstimates, StepWork, learn, predict, usual_rates
 from roost.daemon.estimates.priors import TOTAL
@@ -14,37 +16,55 @@ from roost.daemon.estimates.work import (
     prefix_work,
     whole_work,
 )
+from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock
 from roost.model.records import Estimate, StepObservation
 from roost.store.index.cache_keys import list_cache_keys
 from roost.store.index.index import Index
 
+_LATER_SECONDS = 0.5
+"""After a build: the command that it was made for starts first."""
+
 
 class Estimator:
-    """Predicts by the rates of one machine. They are fitted anew when durations were added to the index."""
+    """Predicts by the rates of one machine. They are fitted anew when durations were added to the index: those of each
+    step before it is predicted, and all of them some time after a build, so that the next one finds that done."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
         self._rates: Rates = usual_rates()
         self._last = 0
-        """Number of the latest duration that the rates were learned from."""
+        """Number of the latest duration that was read."""
+        self._unlearned: list[StepObservation] = []
+        self._learning: asyncio.Task[None] | None = None
 
-    async def load_rates(self) -> Rates:
-        """Return the rates as of now."""
+    async def load_rates(self, steps: Collection[str] | None = None) -> Rates:
+        """Return the rates: those of ``steps`` as of now, of all if it is ``None``."""
         new = await self._index.durations.list_since(self._last)
-        if new:
+        if new and new[-1][0] > self._last:  # else somebody has read them meanwhile
+            self._unlearned += [observation for number, observation in new if number > self._last]
             self._last = new[-1][0]
-            self._rates = learn(self._rates, [observation for _, observation in new])
+        wanted = [each for each in self._unlearned if steps is None or each.step in steps]
+        if wanted:
+            self._unlearned = [each for each in self._unlearned if steps is not None and each.step not in steps]
+            self._rates = learn(self._rates, wanted)
         return self._rates
 
     async def predict(self, work: Sequence[StepWork]) -> StepEstimates:
         """Return how long ``work`` will take on this machine."""
-        return predict(work, await self.load_rates())
+        return predict(work, await self.load_rates({TOTAL, *(each.step for each in work)}))
 
     async def record_total(self, worked: float, seconds: float, *, shares_lock: bool) -> None:
         """Learn how long something took as a whole whose steps took ``worked`` seconds."""
         amounts = {"steps": worked, **whole_work(shares_lock=shares_lock).amounts}
         await self._index.durations.record(StepObservation(step=TOTAL, seconds=seconds, amounts=amounts))
+        if self._learning is None or self._learning.done():
+            self._learning = asyncio.create_task(self._learn_later())
+
+    async def _learn_later(self) -> None:
+        await asyncio.sleep(_LATER_SECONDS)
+        with suppress(CodedError, ValueError):  # the index has been closed
+            await self.load_rates()
 
 
 async def gather_prefix_work(index: Index, lock: Lock) -> LockWork:
