@@ -31,7 +31,7 @@ from roost.daemon.engines.uv.prefix import find_altered_wheel_files
 from roost.daemon.engines.uv.request import PipLockRequest, describe_python
 from roost.daemon.integrity.trees import collect_manifest
 from roost.daemon.oci.target_platforms import local_platform
-from roost.daemon.prefixes.linked_wheels import add_bytecode, add_linked, list_venv
+from roost.daemon.prefixes.linked_wheels import complete_venv, list_venv
 from roost.daemon.prefixes.seal import seal_known, seal_prefix
 from roost.model.definition import PipItem
 from roost.model.locks.lock import Wheel
@@ -177,7 +177,7 @@ async def test_its_content_is_known_without_looking(bench: Bench) -> None:
 
     def check() -> None:
         store = str(bench.root / "bytecode")
-        content = add_bytecode(add_linked(venv, linked), linked, str(prefix), store, "cpython-311-00")
+        content = complete_venv(venv, linked, str(prefix), store, "cpython-311-00")
         assert content.bytecode_due
         seen = collect_manifest(str(prefix), {}, 0)
         assert dict(content.manifest.files) == dict(seen.files)

@@ -91,8 +91,7 @@ async def python_tag(python: str) -> str:
 
     It is empty if ``python`` does not run.
     """
-    status = await asyncio.to_thread(os.stat, python)
-    key = (await asyncio.to_thread(os.path.realpath, python), status.st_mtime_ns, status.st_ino)
+    key = await asyncio.to_thread(_identify, python)
     if key not in _tags:
         output, code = await run_captured(
             [python, "-I", "-S", "-c", _TAG_SCRIPT], "/", sanitize_environment(os.environ)
@@ -101,6 +100,11 @@ async def python_tag(python: str) -> str:
             return ""
         _tags[key] = output.decode().strip()
     return _tags[key]
+
+
+def _identify(python: str) -> tuple[str, int, int]:
+    status = os.stat(python)
+    return os.path.realpath(python), status.st_mtime_ns, status.st_ino
 
 
 # ---------------------------------------------------------------- the sources of packages

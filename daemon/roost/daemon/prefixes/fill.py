@@ -19,7 +19,7 @@ from roost.daemon.jobs.progress import Progress
 from roost.daemon.prefixes.bytecode import link_stored, python_tag
 from roost.daemon.prefixes.bytecode_digests import load_prefix_digests
 from roost.daemon.prefixes.editable_links import Link, choose_links, find_named_paths, list_links, stamp_links
-from roost.daemon.prefixes.linked_wheels import KnownContent, add_bytecode, add_linked, list_part_code, list_venv
+from roost.daemon.prefixes.linked_wheels import KnownContent, complete_venv, list_part_code, list_venv
 from roost.daemon.prefixes.seal import seal_known, seal_prefix
 from roost.daemon.prefixes.wheel_code import list_wheel_code
 from roost.daemon.projects.install import ProjectBuild, install_project
@@ -62,9 +62,10 @@ async def fill_prefix(
     modified: list[str] = []
     interpreter: Interpreter | None = None
     linked: LinkedWheels | None = None
-    content: KnownContent | None = None
+    venv = content = None
     began = time.time_ns() - _CLOCK_NS
-    links = await asyncio.to_thread(list_links, lock)
+    has_editables = any(wheel.kind == "editable" for wheel in lock.wheels)
+    links = await asyncio.to_thread(list_links, lock) if has_editables else frozenset[Link]()
     python = os.path.join(prefix, "bin", "python")
     wheels, project = split_project(lock)
     if isinstance(lock.provider, HostPython):
@@ -74,8 +75,7 @@ async def fill_prefix(
         if wheels:
             venv = await asyncio.to_thread(list_venv, prefix, began)
             linked = await pip.link_known(wheels, prefix)
-            if not linked.rest and project is None:
-                content = await asyncio.to_thread(add_linked, venv, linked)
+            if not linked.rest:
                 _report_linked(wheels, progress)
     else:
         conda = await engines.conda()
@@ -87,15 +87,16 @@ async def fill_prefix(
         )
     if project is not None:
         await install_project(engines, project, build or ProjectBuild(), prefix, python, progress, credentials)
-    if content is not None and linked is not None:
+    is_known = linked is not None and not linked.rest and project is None
+    if linked is not None and is_known:
         code = list(list_part_code(linked, wheels))
     else:
         code = await asyncio.to_thread(list_wheel_code, prefix, lock.wheels)
     await engines.known_code.require(code)
     bytecode: dict[str, str] = {}
     is_due = False
-    if content is not None and linked is not None:
-        content = await _link_bytecode(engines, content, linked, prefix, python, progress)
+    if venv is not None and linked is not None and is_known:
+        content = await _link_bytecode(engines, venv, linked, prefix, python, progress)
         is_due = content.bytecode_due
     elif await asyncio.to_thread(os.path.exists, python):
         tag, is_due = await link_stored(prefix, python, lock, engines.bytecode_folder, progress)
@@ -111,7 +112,7 @@ async def fill_prefix(
         seal = await asyncio.to_thread(seal_known, prefix, guarded, content)
     else:
         seal = await asyncio.to_thread(seal_prefix, prefix, guarded, bytecode, began)
-    guards = await asyncio.to_thread(_guard_links, prefix, lock, links)
+    guards = await asyncio.to_thread(_guard_links, prefix, lock, links) if has_editables else ()
     filled = FillResult(
         activation=changes,
         stamps=(*seal.stamps, *guards),
@@ -127,11 +128,11 @@ async def fill_prefix(
 
 
 async def _link_bytecode(
-    engines: Engines, content: KnownContent, linked: LinkedWheels, prefix: str, python: str, progress: Progress
+    engines: Engines, venv: KnownContent, linked: LinkedWheels, prefix: str, python: str, progress: Progress
 ) -> KnownContent:
     progress.start("bytecode")
     tag = await python_tag(python)
-    content = await finish_thread_despite_cancel(add_bytecode, content, linked, prefix, engines.bytecode_folder, tag)
+    content = await finish_thread_despite_cancel(complete_venv, venv, linked, prefix, engines.bytecode_folder, tag)
     progress.finish("bytecode")
     return content
 
@@ -162,8 +163,6 @@ def _add_markers(prefix: str, lock: Lock, interpreter: Interpreter, linked: Link
 def _guard_links(prefix: str, lock: Lock, before: frozenset[Link]) -> tuple[FileStamp, ...]:
     """Return the guards of what the editable installations in ``prefix`` were reached by; ``before`` are the links of
     their folders before anything was installed, some of which may lead elsewhere by now."""
-    if all(wheel.kind != "editable" for wheel in lock.wheels):
-        return ()
     return stamp_links(choose_links(before | list_links(lock), find_named_paths(prefix, lock)))
 
 

@@ -37,32 +37,24 @@ def list_venv(prefix: str, began: int) -> KnownContent:
     return KnownContent(collect_manifest(prefix, {}, began, count), count)
 
 
-def add_linked(venv: KnownContent, linked: LinkedWheels) -> KnownContent:
-    """Return ``venv`` with all wheels, which were linked into it."""
-    manifest = PrefixManifest(
-        files={**venv.manifest.files, **linked.files},
-        links=venv.manifest.links,
-        folders=[*venv.manifest.folders, *(each for each in linked.folders if os.path.basename(each) != CACHE_FOLDER)],
-    )
-    venv.count.add_all(linked.count)
-    return KnownContent(manifest, venv.count, frozenset(map(os.path.dirname, linked.files)))
-
-
-def add_bytecode(content: KnownContent, linked: LinkedWheels, prefix: str, store: str, tag: str) -> KnownContent:
-    """Link the stored byte-code of the wheels, for a Python of ``tag``; return ``content`` with that."""
-    for path in create_bytecode_folders(prefix, content.manifest.files):
-        content.count.add(path)
-    files, is_due = dict(content.manifest.files), False
+def complete_venv(venv: KnownContent, linked: LinkedWheels, prefix: str, store: str, tag: str) -> KnownContent:
+    """Link the stored byte-code of all wheels, which were linked into ``venv``, for a Python of ``tag``; return the
+    content of the prefix then."""
+    folders = [*venv.manifest.folders, *(each for each in linked.folders if os.path.basename(each) != CACHE_FOLDER)]
+    files, is_due = {**venv.manifest.files, **linked.files}, False
+    count = venv.count
+    count.add_all(linked.count)
+    for path in create_bytecode_folders(prefix, files):
+        count.add(path)
     for sha256, part in linked.parts.items():
         own = [each for each in part.linked if not each.path.startswith("/")]
         stamps = {each.path: _pack(each.time // 10**9) + _pack(each.size) for each in own if each.path.endswith(".py")}
         shipped = {each.path for each in own if each.path.endswith(".pyc")}
-        stored = f"{store}/{sha256}-{tag}"
-        found = link_for_sources(f"{prefix}/{part.site}", stamps, shipped, stored, tag, content.count)
+        found = link_for_sources(f"{prefix}/{part.site}", stamps, shipped, f"{store}/{sha256}-{tag}", tag, count)
         files.update((f"{part.site}/{path}", file) for path, file in found.files.items())
         is_due = is_due or found.is_due
-    manifest = PrefixManifest(files=files, links=content.manifest.links, folders=content.manifest.folders)
-    return KnownContent(manifest, content.count, content.wheel_folders, is_due)
+    manifest = PrefixManifest(files=files, links=venv.manifest.links, folders=folders)
+    return KnownContent(manifest, count, frozenset(map(os.path.dirname, linked.files)), is_due)
 
 
 def _pack(number: int) -> bytes:

@@ -21,7 +21,7 @@ from roost.daemon.engines.uv.parts.files import (
     prune_parts,
     save_part,
 )
-from roost.daemon.engines.uv.parts.part import PartFile, PartLink, WheelPart
+from roost.daemon.engines.uv.parts.part import PartFile, PartLink, WheelPart, list_folders
 from roost.daemon.engines.uv.prefix import find_dist_info, normalize_name
 from roost.daemon.engines.uv.unpacked.cache import list_unpacked
 from roost.model.locks.lock import Wheel
@@ -130,6 +130,7 @@ def _learn_part(
         archive=os.path.relpath(archive, cache_dir),
         prefix_name=os.path.basename(prefix),
         site=os.path.relpath(site, prefix),
+        folders=list_folders(os.path.relpath(site, prefix), (*linked, *written)),
         record=record,
         linked=tuple(linked.values()),
         written=tuple(written.values()),

@@ -93,7 +93,7 @@ def _link_part(place: PartsPlace, prefix: str, part: WheelPart, linked: LinkedWh
     """Link one part; return ``False`` if there is nothing of it in the prefix, since something was not as expected."""
     made = _Made(prefix)
     try:
-        made.add_folders(part.list_folders() - linked.present)
+        made.add_folders(each for each in part.folders if each not in linked.present)
         is_linked = made.add_links(os.path.join(place.cache_dir, part.archive), part)
         if is_linked:
             made.add_written(part)
@@ -105,7 +105,7 @@ def _link_part(place: PartsPlace, prefix: str, part: WheelPart, linked: LinkedWh
         made.take_back()
         return False
     made.report(linked)
-    linked.present |= part.list_folders()
+    linked.present.update(part.folders)
     return True
 
 
@@ -120,18 +120,19 @@ class _Made:
         self._files: dict[str, tuple[int, str]] = {}
 
     def add_folders(self, folders: Iterable[str]) -> None:
-        for folder in sorted(folders):
+        for folder in folders:
             with suppress(FileExistsError):
                 os.mkdir(f"{self._prefix}/{folder}")
                 self._folders.append(folder)
 
     def add_links(self, archive: str, part: WheelPart) -> bool:
         """Return whether all files of ``part`` are in the prefix, as they were when it was learned."""
+        prefix, site = self._prefix, part.site
         for each in part.linked:
-            path = part.locate(each.path)
-            target = f"{self._prefix}/{path}"
+            path = each.path[1:] if each.path[0] == "/" else f"{site}/{each.path}"
+            target = f"{prefix}/{path}"
             os.link(f"{archive}/{each.source or each.path}", target, follow_symlinks=False)
-            self._links.append((path, status := os.lstat(target)))
+            self._links.append((target, status := os.lstat(target)))
             if status.st_size != each.size or status.st_mtime_ns != each.time or status.st_ino != each.inode:
                 return False
             self._files[path] = (each.size, each.digest.hex())
@@ -146,8 +147,8 @@ class _Made:
             self._files[path] = (len(each.content), hashlib.sha256(each.content).hexdigest())
 
     def report(self, linked: LinkedWheels) -> None:
-        for path, status in self._links:
-            linked.count.add(f"{self._prefix}/{path}", status)
+        for target, status in self._links:
+            linked.count.add(target, status)
         for path in (*self._written, *self._folders):
             linked.count.add(f"{self._prefix}/{path}")
         linked.files.update(self._files)
@@ -155,8 +156,8 @@ class _Made:
 
     def take_back(self) -> None:
         """Delete everything again."""
-        for path in (*(path for path, _ in self._links), *self._written):
-            os.unlink(f"{self._prefix}/{path}")
+        for target in (*(target for target, _ in self._links), *(f"{self._prefix}/{path}" for path in self._written)):
+            os.unlink(target)
         for folder in reversed(self._folders):
             os.rmdir(f"{self._prefix}/{folder}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -56,6 +56,8 @@ class WheelPart(msgspec.Struct, frozen=True, kw_only=True):
     """Path of RECORD, as in PartLink."""
     linked: tuple[PartLink, ...]
     written: tuple[PartFile, ...]
+    folders: tuple[str, ...]
+    """Those that its files are in, and those above, relative to the prefix; those above first."""
     requirements: tuple[str, ...] = ()
     """``Requires-Dist`` of its metadata."""
     python_specifiers: tuple[str, ...] = ()
@@ -69,14 +71,6 @@ class WheelPart(msgspec.Struct, frozen=True, kw_only=True):
     def list_paths(self) -> list[str]:
         """Return the paths of all files, as in PartLink."""
         return [*(each.path for each in self.linked), *(each.path for each in self.written)]
-
-    def list_folders(self) -> set[str]:
-        """Return the folders, relative to the prefix, that its files are in, and those above."""
-        found = {posixpath.dirname(self.locate(path)) for path in self.list_paths()}
-        for folder in list(found):
-            while folder := posixpath.dirname(folder):
-                found.add(folder)
-        return found - {""}
 
     def render(self, prefix_name: str) -> Iterator[PartFile]:
         """Yield the written files as they are in the prefix called ``prefix_name``."""
@@ -96,6 +90,15 @@ class WheelPart(msgspec.Struct, frozen=True, kw_only=True):
             for before, after in digests:
                 listed = listed.replace(before, after)
             yield PartFile(record.path, record.mode, listed)
+
+
+def list_folders(site: str, paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the folders of files at ``paths`` (as in PartLink), and those above; those above first."""
+    found = {posixpath.dirname(path[1:] if path.startswith("/") else f"{site}/{path}") for path in paths}
+    for folder in list(found):
+        while folder := posixpath.dirname(folder):
+            found.add(folder)
+    return tuple(sorted(found - {""}))
 
 
 def _encode_digest(content: bytes) -> bytes:
