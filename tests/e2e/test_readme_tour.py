@@ -128,7 +128,8 @@ def test_the_tour_prints_what_readme_shows(tour: Roost) -> None:
                 shown = "\n".join(printed)
                 assert matches(printed, expected), f"README shows another output of `{step.command}`:\n{shown}"
     assert [" ".join(words) for words in played] == [
-        "run train.py", "exec --", "plan", "runs list", "init --pip", "add -f", "build --rebuild",
+        "run train.py", "exec --", "plan", "list --sort", "tree", "why threadpoolctl", "which python", "runs list",
+        "init --pip", "add -f", "build --rebuild",
         "exec --generation", "runs rerun", "run train.py", "env versions", "env diff", "env label", "exec -e",
         "env who", "env export",
         "cache bundle", "cache bundle",

@@ -118,6 +118,14 @@ def test_a_prefix_and_an_image_of_one_definition_share_lock_and_generation(
     image = roost.json("build", "-t", "docker")["build"]
     assert (prefix["lock_digest"], prefix["generation"]) == (image["lock_digest"], image["generation"])
     assert [artifact["kind"] for artifact in prefix["artifacts"] + image["artifacts"]] == ["prefix", "image"]
+    listed, found = roost.json("list", "-t", "docker"), roost.json("which", "-t", "docker")
+    assert (listed["lock_digest"], listed["base"]) == (image["lock_digest"], base_image)
+    assert (found["path"], found["from"]) == (f"{found['prefix']}/bin/python", "image")
+    assert "command -v sh" in roost.failed(7, "which", "-t", "docker", "sh")["hint"]
+    roost.ok("env", "register")
+    (both,) = [each for each in roost.json("cache", "df", "--by", "environment")["groups"] if each["name"]]
+    assert (both["name"], both["prefixes"], both["images"]) == ("both", 1, 1)
+    assert both["image_bytes"] > 0
     forget(client, image["artifacts"][0]["reference"])
 
 

@@ -190,9 +190,10 @@ def _refuse_unmanaged(resolved: TargetedDefinition, selector: EnvironmentSelecto
         )
     if resolved.definition.python.user_managed:
         interpreter = resolved.definition.python.interpreter
+        command = "run -t docker" if resolved.is_image else "exec"
         raise NeverLockedError(
             f"The interpreter {interpreter} is its user's own: roost installs nothing for it, and knows no packages",
-            hint="Ask the interpreter: `roost exec -- python -m pip list`; `roost which` says where it is.",
+            hint=f"Ask the interpreter: `roost {command} -- python -m pip list`; `roost which` says where it is.",
         )
 
 

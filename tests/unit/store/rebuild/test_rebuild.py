@@ -13,11 +13,13 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from roost.model.canonical.form import digest_bytes
 from roost.model.definition import Definition, Settings
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, digest_lock
+from roost.model.names import VersionReference
 from roost.model.records import (
     Artifact,
     BuildRecord,
@@ -30,9 +32,11 @@ from roost.model.records import (
     VariableChange,
 )
 from roost.store.artifacts.publish import FillResult
+from roost.store.disk.file_ops import remove_tree
 from roost.store.disk.layout import Layout
-from roost.store.disk.run_folders import BegunRun, create_folder
+from roost.store.disk.run_folders import BegunRun, create_folder, read_begun
 from roost.store.failpoints import FAILPOINT, TRACE
+from roost.store.index.tables.environments import EnvironmentUnknownError
 from roost.store.migrations.examination import IndexDamagedError, IndexMissingError, IndexUnusableError
 from roost.store.rebuild.copying import CopyInterruptedError, copy_index, copy_path, is_copy_due
 from roost.store.rebuild.rebuild import RebuildReport, rebuild_index
@@ -220,6 +224,46 @@ async def test_with_a_copy_everything_comes_back(root):
     assert report.sources == (copy_path(layout),)
     assert report.lost == ()
     assert await assert_consistent(root) == (ENVIRONMENTS, 4)
+
+
+async def test_what_was_removed_stays_removed_and_lost_numbers_are_not_given_again(root):
+    store = await Store.open(root)
+    copy_index(store.layout, lambda: False)  # it still has e00:1
+    await store.index.remove_versions("e00", None, force=True)
+    await store.close()
+    with closing(sqlite3.connect(f"{root}/index.db")) as connection:
+        connection.execute("UPDATE versions SET created = x'00' WHERE environment = 2")  # so that the copy is consulted
+        connection.commit()
+    assert repair(root).lost[0].startswith("versions of environments: 1 rows are damaged")
+    store = await Store.open(root)
+    other = NewVersion(
+        name="e00",
+        body=body_of("other"),
+        definition_digest=digest_bytes(form_of("other")),
+        settings_digest=digest_bytes(SETTINGS),
+        canonical=form_of("other"),
+        settings_canonical=SETTINGS,
+        kind="system-managed",
+    )
+    with pytest.raises(EnvironmentUnknownError, match="it was removed at"):
+        await store.index.environments.get(VersionReference(name="e00"))
+    assert (await store.index.environments.register(other)).version.version == 2
+    await store.close()
+    os.unlink(f"{root}/index.db")
+    os.unlink(copy_path(Layout(root)))
+    for name in os.listdir(root):
+        if name.startswith("index.db.damaged"):
+            os.unlink(f"{root}/{name}")
+    run = Layout(root).run_folder("r-e05")  # all that is left of e05:7
+    begun = read_begun(run)
+    named = msgspec.structs.replace(begun.run, environment_name="e05", environment_version=7)
+    remove_tree(run)
+    create_folder(run, msgspec.structs.replace(begun, run=named))
+    repair(root)
+    store = await Store.open(root)
+    lost = msgspec.structs.replace(other, name="e05")
+    assert (await store.index.environments.register(lost)).version.version == 8
+    await store.close()
 
 
 async def test_a_copy_alone_is_no_new_root(tmp_path):
