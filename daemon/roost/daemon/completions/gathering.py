@@ -15,7 +15,7 @@ MAX_ENVIRONMENTS = 500
 """The newest environments that are offered: the slowest shell reads them in a few milliseconds."""
 RECENT = 200
 """The latest runs and builds that are offered."""
-VERSIONS = 20
+VERSIONS = 10
 """The last versions of each environment that are offered, beside those with a label."""
 
 

@@ -50,7 +50,7 @@ _roost_offer_file() {
     local lines line
     _roost_read "$1"
     for line in "${lines[@]}"; do
-        [[ $line == "$current"* && $line != *[[:cntrl:]]*[[:cntrl:]]* ]] || continue
+        [[ $line == "$current"* ]] || continue
         line=${line%%$'\t'*}
         case $line in
         '' | *[!A-Za-z0-9_.:@+=/-]* | [!A-Za-z0-9_]*) ;;

@@ -42,13 +42,14 @@ _roost_read() {
 
 # Offer the values of one file that can be typed unquoted.
 _roost_offer_file() {
-    local tab=$'\t' line
+    local tab=$'\t' line name
     local -a lines names texts
     _roost_read "$1" || return 1
     for line in "${(@M)lines:#${(b)2}*}"; do
-        [[ ${line%%$tab*} == [A-Za-z0-9_][A-Za-z0-9_.:@+=/-]# && $line != *[[:cntrl:]]*[[:cntrl:]]* ]] || continue
-        names+=("${line%%$tab*}")
-        texts+=("${line/$tab/  }")
+        name=${line%%$tab*} line=${line#*$tab}
+        [[ $name != *[^A-Za-z0-9_.:@+=/-]* && $name == [A-Za-z0-9_]* && $line != *[[:cntrl:]]* ]] || continue
+        names+=("$name")
+        if [[ $line == "$name" ]]; then texts+=("$name"); else texts+=("$name  $line"); fi
     done
     [[ $#names -gt 0 ]] || return 1
     compadd "${@:3}" -V "$1" -l -d texts -a names

@@ -51,7 +51,8 @@ def add(subparsers: Subparsers) -> None:
         one.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=about)
     parser.add_argument("--sort", choices=tuple(_ORDERS), default="name", help="default: name; sizes: largest first")
     columns = f"some of {', '.join(_COLUMNS)}, with commas between"
-    parser.add_argument("--columns", type=_parse_columns, metavar="COLUMNS", default=_DEFAULT, help=columns)
+    chosen = parser.add_argument("--columns", type=_parse_columns, metavar="COLUMNS", default=_DEFAULT, help=columns)
+    chosen.complete = " ".join(_COLUMNS)  # type: ignore[attr-defined]  # see cli.completion.values
     add_selector_options(parser, "whose packages: local or docker (auto)")
 
 

@@ -12,7 +12,7 @@ from roost.client.cli.completion.command import _FORMATTERS
 from roost.client.cli.completion.tree import CommandRow, list_rows
 from roost.client.cli.parser import build_parser
 
-HOSTILE = "evil\x1b]0;x\x07\nevil-$(touch${IFS}pwned)\nevil;touch\n-evil\nevil\tx\x1b[2J\nend 5\n"
+HOSTILE = "evil\x1b]0;x\x07\nevil-$(touch${IFS}pwned)\nevil;touch\n-evil\nodd\tx\x1b[2J\nend 5\n"
 FILES = {
     "environments": "train\t@prod @latest :12 :11\nserve\t@latest :3 :x;y\nend 2\n",
     "runs": "r20261123-073107-837df4\tcompleted  python train.py\nr20261122-073107-000000\nend 2\n",
