@@ -29,7 +29,6 @@ from roost.client import (
     RunConfig,
     RunFailedError,
     ScriptRunConfig,
-    UnsupportedError,
     UsageError,
     Workspace,
 )
@@ -79,9 +78,16 @@ def test_the_flow_of_the_notebook(
     assert used.register(workspace).version == "2"
     assert Environment.get(workspace, "myenv").version == "2"
     again = Experiment(workspace, "flow").submit(
-        ScriptRunConfig(write_script(roost), "hello.py", environment=Environment.get(workspace, "myenv"))
+        ScriptRunConfig(write_script(roost), "hello.py", environment=Environment.get(workspace, "myenv")),
+        tags={"best": "", "lr": "0.1"},
     )
     again.wait_for_completion()
+    again.tag("lr", "0.2")
+    again.tag("new")
+    again.set_note("the second one")
+    assert again.get_tags() == {"best": "", "lr": "0.2", "new": ""}
+    assert workspace.get_run("latest").id == workspace.get_run(again.id[:-1]).id == again.id
+    assert workspace.get_run("latest").get_details()["roost"]["note"] == "the second one"
     assert capsys.readouterr().out == ""
     assert again.get_all_logs(str(tmp_path)) == [str(tmp_path / f"{again.id}.txt")]
     assert (tmp_path / f"{again.id}.txt").read_text() == "hello 2.0 None\n"
@@ -162,9 +168,9 @@ def test_what_is_no_configuration_or_has_no_meaning_is_not_submitted(workspace: 
     experiment = Experiment(workspace, "e")
     with pytest.raises(UsageError, match="can't be submitted"):
         experiment.submit(RunConfig("hello.py"))  # type: ignore[arg-type]
-    with pytest.raises(UnsupportedError, match="tags"):
+    with pytest.raises(UsageError, match="can't be a tag"):
         experiment.submit(
-            ScriptRunConfig(write_script(roost), "hello.py", environment=make_environment()), tags={"a": "b"}
+            ScriptRunConfig(write_script(roost), "hello.py", environment=make_environment()), tags={"a b": "c"}
         )
     with pytest.raises(UsageError, match="valid experiment name"):
         Experiment(workspace, " ")

@@ -70,6 +70,7 @@ class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     word_values: dict[str, str] = {}
     """Variables of the client whose values are in words of the command. They are recorded as ``${NAME}``."""
     experiment: str | None = None
+    tags: list[str] = []
     detach: bool = False
     keep_output: bool = False
     """The client stores the output in the run's folder, as ``wire.run_output`` says."""

@@ -20,7 +20,7 @@ from roost.client.api.configurations.script_run_config import ScriptRunConfig
 from roost.client.api.configurations.submission import submission_request
 from roost.client.api.connection import WorkspaceConnection, path_to, process_variables
 from roost.client.api.environment import Environment, Environments, environment_from_view
-from roost.client.api.errors import NotFoundError, translate_errors, unsupported_error, usage_error
+from roost.client.api.errors import NotFoundError, translate_errors, usage_error
 from roost.client.api.leases import SECONDS, HeldLease, lease_request
 from roost.client.api.run_output import RunOutput
 from roost.client.api.run_record import ENDED_STATES, RUN_STATUSES, run_details, run_failed_error
@@ -98,7 +98,8 @@ class Workspace(WorkspaceConnection):
         return {experiment.name: experiment for experiment in Experiment.list(self)}
 
     def get_run(self, run_id: str) -> Run:
-        """Return the run with this id. Raises ``NotFoundError``."""
+        """Return the run with this id, or whose id alone begins so; ``latest`` is the newest. Raises
+        ``NotFoundError``, ``UsageError`` if several ids begin so."""
         return Run.get(self, run_id)
 
     def lease(
@@ -156,12 +157,12 @@ class Experiment:
     def submit(self, config: ScriptRunConfig, tags: Mapping[str, str] | None = None) -> Run:
         """Start a run and return at once: its environment is built, it is started and recorded whether or not a client
         waits. An environment that is not registered is registered by this. The run gets this process's variables.
-        Raises ``UsageError``, ``DefinitionError``, ``EnvironmentNotFoundError``."""
+        ``tags``: as by ``Run.tag``. Raises ``UsageError``, ``DefinitionError``, ``EnvironmentNotFoundError``."""
         if not isinstance(config, ScriptRunConfig):
             raise usage_error(f"{config!r} can't be submitted", "Give a ScriptRunConfig, which may have a run_config.")
-        if tags:
-            raise unsupported_error("tags", "Put runs that belong together into one experiment.")
         request = submission_request(self._workspace, config, self._name)
+        if tags:
+            request["tags"] = [_write_tag(key, value) for key, value in tags.items()]
         answer = self._workspace._request("POST", "/v1/runs", request)
         for warning in answer.get("warnings", ()):
             logger.warning("%s", warning["message"])
@@ -198,8 +199,8 @@ class Run:
     def list(experiment: Experiment, *, status: str | None = None) -> Iterator[Run]:
         """Yield the runs of an experiment, the latest first. ``status``: only those with this status, such as
         ``Completed``."""
-        for record in experiment.workspace._list_rows("/v1/runs", "runs", "before"):
-            if record.get("experiment") == experiment.name and status in (None, RUN_STATUSES[record["state"]]):
+        for record in experiment.workspace._list_rows("/v1/runs", "runs", "before", experiment=experiment.name):
+            if status in (None, RUN_STATUSES[record["state"]]):
                 yield Run._from_record(experiment, record)
 
     @property
@@ -237,6 +238,27 @@ class Run:
         """The exit status of the command, once it has ended; 125 if roost could not start it."""
         status = self._current_record()["exit_status"]
         return None if status is None else int(status)
+
+    def tag(self, key: str, value: str | None = None) -> None:
+        """Tag the run with ``key``, or with ``key=value`` in place of what had that key. `roost runs list --tag` finds
+        it. Raises ``UsageError`` if a tag can't be called so: it has no white space and no comma."""
+        former = [] if value is None else [tag for tag in self._fetch_tags() if tag.partition("=")[0] == key]
+        new = _write_tag(key, value)
+        self._annotate(add_tags=[new], remove_tags=[tag for tag in former if tag != new])
+
+    def get_tags(self) -> dict[str, str]:
+        """Return the tags of the run: keys and values, which are empty for tags without ``=``."""
+        return {key: value for key, _, value in (tag.partition("=") for tag in self._fetch_tags())}
+
+    def set_note(self, text: str | None) -> None:
+        """Write a note beside the run; ``None`` or an empty one removes it."""
+        self._annotate(note=text or "")
+
+    def _fetch_tags(self) -> builtins.list[str]:
+        return list(self._workspace._request("GET", path_to("runs", self.id))["tags"])
+
+    def _annotate(self, **changes: object) -> None:
+        self._record = self._workspace._request("POST", path_to("runs", self.id, "annotations"), changes)
 
     def get_details(self) -> Json:
         """Return ``runId``, ``target``, ``status``, ``startTimeUtc``, ``endTimeUtc``, ``runDefinition``, ``logFiles``
@@ -311,6 +333,10 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run(id={self.id!r}, status={RUN_STATUSES[self._record['state']]!r})"
+
+
+def _write_tag(key: str, value: str | None) -> str:
+    return f"{key}={value}" if value else key
 
 
 def _check_config(path: str, root: str) -> None:

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from roost.daemon.credentials.redaction import redact
 from roost.daemon.jobs.views import run_view
-from roost.daemon.runs.filters import check_tag, parse_filter
+from roost.daemon.runs.filters import check_tags, parse_filter
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
 from roost.model.errors import InvalidRequestError
@@ -64,8 +64,7 @@ async def annotate_run(call: Call[RunAnnotation]) -> RunView:
     body, records = call.body, call.app[SERVICES].runs.records
     if body.note is not None and (fault := find_note_fault(body.note)):
         raise InvalidRequestError(f"This can't be a note: {fault}", hint="Write a shorter text, of letters and signs.")
-    for tag in body.add_tags:
-        check_tag(tag)
+    check_tags(body.add_tags)
     note = redact(body.note) if body.note is not None else None
     run_id = await records.find_id(call.path("id"))
     changed = await records.annotate(run_id, note, body.add_tags, body.remove_tags)

@@ -25,6 +25,7 @@ from roost.daemon.locks.former import note_use
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.daemon.routes.builds import resolve_used
 from roost.daemon.runs.attach import upgrade_connection
+from roost.daemon.runs.filters import check_tags
 from roost.daemon.runs.records import check_experiment
 from roost.daemon.runs.reruns import (
     add_missing_interpreter_hint,
@@ -159,6 +160,7 @@ async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
             hint="Remove NUL characters, and `=` from names.",
         )
     check_experiment(body.experiment)
+    check_tags(body.tags)
     resolved, planned, selector = await _plan(services, body.what, body.target)
     request = msgspec.structs.replace(body, what=selector)
     return _watch_client(call, await _start(services, request, resolved, planned))

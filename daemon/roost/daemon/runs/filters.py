@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from datetime import datetime
 from typing import get_args
 
 from roost.daemon.config.dates import parse_since
 from roost.model.errors import InvalidRequestError
-from roost.model.history import RunFilter, find_tag_fault, is_text
+from roost.model.history import MAX_TAGS, RunFilter, find_tag_fault, is_text
 from roost.model.names import NameInvalidError, check_name, parse_version
 from roost.model.records import RunState
 from roost.store.clock import rfc3339
@@ -43,6 +44,14 @@ def parse_filter(query: RunsQuery, now: datetime | None = None) -> RunFilter:
         folder=posixpath.normpath(query.cwd) if query.cwd is not None else None,
         tags=tuple(map(check_tag, query.tag.split(","))) if query.tag is not None else (),
     )
+
+
+def check_tags(tags: Sequence[str]) -> None:
+    """Raise InvalidRequestError if one can't be a tag, or if they are too many for a run."""
+    for tag in tags:
+        check_tag(tag)
+    if len(tags) > MAX_TAGS:
+        raise InvalidRequestError(f"{len(tags)} tags are too many: a run can have {MAX_TAGS}", hint="Leave some out.")
 
 
 def check_tag(tag: str) -> str:

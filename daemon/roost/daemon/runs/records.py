@@ -131,6 +131,7 @@ class RunRecords:
             python_path=_python_path(request) if target == "local" else None,
             detached=request.detach,
             host=socket.gethostname(),
+            tags=tuple(sorted(set(request.tags))),
             output_kept=request.keep_output,
             engine=dict(engine or {}),
         )
