@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from tests.support.advisories import advisory
 from tests.support.corpus import CORPUS
 from tests.support.editing import edit
 from tests.support.hostile import GROWING
 
+from roost.daemon.audit.search import SearchRequest, Subject, search_advisories
 from roost.daemon.bases.registry_images import parse_image_config
 from roost.daemon.bundles.contents import BundleContents, BundledEnvironment, decode_contents, encode_contents
 from roost.daemon.bundles.format import create_index, decode_index, decode_manifest, describe_file, encode_index
@@ -48,6 +50,8 @@ from roost.daemon.oci.manifests import parse_manifest
 from roost.daemon.oci.platforms import parse_platform
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.registries import read_added_locations
+from roost.daemon.sbom.distributions import describe_distribution, parse_headers
+from roost.daemon.workers.context import JobContext
 from roost.daemon.workspace.stored_wheels import read_wheel
 from roost.model.canonical.form import canonicalise_definition, parse_canonical
 from roost.model.definition import Defaults, Definition, ReadResult
@@ -77,6 +81,7 @@ EDITED_FILES = {
 }
 VECTORS = Path(__file__).parents[1] / "golden" / "vectors.json"
 SHA = "a" * 64
+FLAWED, AUDIT = Subject(name="numpy", version="1.0"), JobContext(lambda frame: None)
 
 
 @dataclass(frozen=True)
@@ -247,6 +252,14 @@ def _disk() -> dict[str, Parser]:
         ),
         "a run's exit": Parser(lambda data: read_outcome(os.path.dirname(at("run/exit", data))), [b'{"exit_status": 0}']),
         "a run's supervisor": Parser(_supervisor, [b"%d 1" % os.getpid()]),
+        "advisories": Parser(
+            lambda data: search_advisories(SearchRequest(path=at("osv.jsonl", data), subjects=(FLAWED,)), AUDIT),
+            [json.dumps(advisory("A-1")).encode() + b"\n" + json.dumps(advisory("A-2", fixed=None)).encode()],
+        ),
+        "core metadata": Parser(
+            lambda data: describe_distribution(parse_headers(data)),
+            [b"Name: x\nVersion: 1\nLicense-Expression: MIT\nRequires-Dist: y>1\n\nreadme"],
+        ),
         "a netrc": Parser(lambda data: read_netrc(at("netrc", data)), [b"machine h.example login a password b\n"]),
         "an auth file": Parser(
             lambda data: read_auth_file(at("auth.json", data)), [b'{"h.example": {"BasicHTTP": {"username": "a", "password": "b"}}}']

@@ -17,6 +17,7 @@ import msgspec
 
 from roost.daemon.config.paths import find_config_folder
 from roost.daemon.config.schema import (
+    AuditSettings,
     BaseSettings,
     BuildsSettings,
     CacheSettings,
@@ -106,6 +107,10 @@ class Config:
     @property
     def daemon(self) -> DaemonSettings:
         return self.settings.daemon
+
+    @property
+    def audit(self) -> AuditSettings:
+        return self.settings.audit
 
     @property
     def watch(self) -> WatchSettings:

@@ -340,6 +340,18 @@ class WatchSettings(Section, frozen=True, kw_only=True):
     ] = 1.5
 
 
+class AuditSettings(Section, frozen=True, kw_only=True):
+    """`[audit]`: advisories about packages."""
+
+    database: Annotated[
+        str | None,
+        Meta(
+            description="File or folder of OSV advisories that `roost env audit` reads without `--db`, such as the "
+            "archive of PyPI's advisories that OSV publishes. Absolute, or with `~`. It is never fetched by roost."
+        ),
+    ] = None
+
+
 class HostCredentials(Section, frozen=True, kw_only=True):
     """`[credentials."HOST"]`: the source of one host's credentials, never the credentials themselves."""
 
@@ -382,6 +394,7 @@ class ConfigFile(Section, frozen=True, kw_only=True):
     ] = {}
     daemon: DaemonSettings = DaemonSettings()
     watch: WatchSettings = WatchSettings()
+    audit: AuditSettings = AuditSettings()
 
     def __post_init__(self) -> None:
         invalid = next((host for host in self.credentials if not host or set(host) & set("/@ ")), None)

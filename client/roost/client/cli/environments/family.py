@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roost.client.cli.context import Context
-from roost.client.cli.environments import comparison, exchange, registration, views, where_used
+from roost.client.cli.environments import audit, comparison, exchange, registration, views, where_used
 from roost.client.cli.environments.references import REFERENCE
 from roost.client.cli.paging import row_limit
 from roost.client.cli.parser import Subparsers, add_command, add_family
@@ -52,6 +52,7 @@ def add(subparsers: Subparsers) -> None:
     clone.add_argument("new", metavar="NEW")
     edit.add_argument("--name", metavar="NAME", help="register the result under another name")
     where_used.add(family)
+    audit.add(family)
     about = "Store a wheel, and print the line for requirements, which works even after the file is deleted."
     example = "roost env add-wheel dist/mine-1.0-py3-none-any.whl"
     wheel = add_command(family, "add-wheel", registration.add_wheel_command, about, example)

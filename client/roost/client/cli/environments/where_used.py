@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from roost.client.cli.context import Context
+from roost.client.cli.environments import audit
 from roost.client.cli.paging import MAX_ROWS, row_limit
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.errors import usage_error
@@ -16,7 +17,8 @@ Json = dict[str, Any]
 ABOUT = """Show what contains a package: environments, generations, images, prefixes and runs.
 
 Write versions as for conda or pip; packages of both are searched. A project may have another name in each: conda's
-pytorch is pip's torch, so ask for both. An environment that was never solved contains nothing yet.
+pytorch is pip's torch, so ask for both. An environment that was never solved contains nothing yet. With --finding
+the packages are those that an advisory names (see `roost env audit`).
 """
 MAX_LIMIT = 10**9
 
@@ -27,7 +29,9 @@ def add(family: Subparsers) -> None:
         family, "who", who_command, "Show where a package is used.", "roost env who 'pillow>=9,<10.0.1'"
     )
     parser.description = ABOUT
-    parser.add_argument("package", metavar="PACKAGE[SPEC]")
+    parser.add_argument("package", nargs="?", metavar="PACKAGE[SPEC]")
+    parser.add_argument("--finding", metavar="ID", help="the packages that an advisory is about, by any of its ids")
+    audit.add_database_option(parser)
     one = parser.add_mutually_exclusive_group()
     for kind in ("conda", "pip"):
         about = f"{kind}'s packages only"
@@ -39,12 +43,38 @@ def add(family: Subparsers) -> None:
 def who_command(context: Context) -> int:
     """Return 0 whether or not the package is used."""
     options = context.options
+    if (options.package is None) == (options.finding is None):
+        raise usage_error("Name one thing to look for: PACKAGE, or --finding.", "As in: roost env who 'numpy<1.26.4'")
+    if options.finding is not None:
+        return _show_finding(context)
+    if options.database is not None:
+        raise usage_error("--db is for --finding.", "`roost env audit --db FILE` looks all packages up.")
     if not options.package.strip():
         raise usage_error("The package has no name.", "Write something like 'numpy<1.26.4'.")
     answer = _request_uses(context, min(options.limit, MAX_ROWS))
     for kind in TABLES:
         _request_rest(context, answer, kind)
     context.print_json(answer) if context.json else context.print_lines(_use_lines(answer))
+    return 0
+
+
+def _show_finding(context: Context) -> int:
+    """Show where the packages of an advisory are used, each version apart."""
+    if not context.options.finding.strip():
+        raise usage_error("--finding has no id.", "Write something like GHSA-56pw-mpj4-fxww.")
+    if context.options.kind is not None:
+        raise usage_error("--conda and --pip are for PACKAGE.", "Leave them out: an advisory names its packages.")
+    answer = audit.request_finding(context)
+    if context.json:
+        context.print_json(answer)
+        return 0
+    lines: list[str] = []
+    for finding in answer["findings"]:
+        package = finding["package"]
+        spec = f"{package['name']}=={package['version']} ({package['kind']})"
+        uses = {**finding["uses"], "package": spec, "others": []}
+        lines += [*audit.finding_lines([finding]), *_use_lines(uses), ""]
+    context.print_lines(lines[:-1] or [f"nothing here is affected by {context.options.finding}"])
     return 0
 
 

@@ -1,5 +1,5 @@
-"""Routes that compare environments, check what a fresh solve would change, roll back to an older generation, and find
-where a package is used."""
+"""Routes that compare environments, check what a fresh solve would change, roll back to an older generation, find where
+a package is used, and look packages up in advisories."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from roost.daemon.audit.views import AuditRequest, AuditResponse
 from roost.daemon.compare.diff import diff_operands
 from roost.daemon.compare.operands import OperandFinder
 from roost.daemon.compare.outdated import OutdatedCheck
@@ -77,6 +78,14 @@ async def show_where_used(call: Call[None]) -> WhoResponse:
     return await find_where_used(services.store.index, rules, query.package, query.kind, query.limit, page)
 
 
+async def audit_packages(call: Call[AuditRequest]) -> AuditResponse:
+    from roost.daemon.audit.audit import Auditor  # few daemons ever look into advisories
+
+    services = call.app[SERVICES]
+    auditor = Auditor(services.store.index, services.engines, services.resolver, services.planner, services.config)
+    return await auditor.audit(call.body)
+
+
 ROUTES_COMPARE = [
     Route(
         "POST",
@@ -102,6 +111,15 @@ ROUTES_COMPARE = [
         request=RollbackRequest,
         response=RollbackResponse,
         summary="Make an older generation the current one",
+    ),
+    Route(
+        "POST",
+        "/v1/audits",
+        audit_packages,
+        request=AuditRequest,
+        response=AuditResponse,
+        withdrawable=True,
+        summary="Look packages up in a local file of OSV advisories",
     ),
     Route(
         "GET", "/v1/who", show_where_used, query=WhereUsedQuery, response=WhoResponse, summary="Where a package is used"

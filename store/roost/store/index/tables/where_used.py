@@ -12,6 +12,7 @@ these locks holds the package.
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -95,6 +96,55 @@ class KnownPackage(NamedTuple):
 
     id: int
     package: PackageVersion
+
+
+class HeldPackage(NamedTuple):
+    """A version of a package that some generation holds."""
+
+    package: PackageVersion
+    purls: tuple[str, ...]
+    """Package URLs in the record of a conda package: what else it is."""
+
+
+class _CondaPurls(msgspec.Struct):
+    """A conda package of a lock's body, without the rest of its record."""
+
+    class Record(msgspec.Struct):
+        purls: list[str] | None = None
+
+    name: str
+    version: str
+    build: str
+    record: Record = msgspec.field(default_factory=Record)
+
+
+class _LockedPurls(msgspec.Struct):
+    conda: tuple[_CondaPurls, ...] = ()
+
+
+_PURLS = msgspec.json.Decoder(_LockedPurls)
+
+
+def list_held_packages(connection: sqlite3.Connection, current: bool) -> list[HeldPackage]:
+    """Return each version of each package that a generation holds, or a current one: by name and version.
+
+    One pass over ``contents``. Package URLs are read from as few locks as hold all conda packages, the newest ones.
+    """
+    column = "current" if current else "generations"
+    rows = connection.execute(
+        f"SELECT p.*, max(c.lock) AS lock FROM contents AS c CROSS JOIN lock_uses AS u USING (lock) "
+        f"CROSS JOIN packages AS p ON p.id = c.package WHERE u.{column} > 0 GROUP BY p.id ORDER BY p.spelled, p.id"
+    ).fetchall()
+    purls: dict[tuple[str, str, str], tuple[str, ...]] = {}
+    for lock in sorted({row["lock"] for row in rows if row["kind"] == "conda"}):
+        body = connection.execute("SELECT body FROM locks WHERE id = ?", (lock,)).fetchone()["body"]
+        for each in _PURLS.decode(zlib.decompress(body)).conda:
+            purls[each.name.lower(), each.version, each.build] = tuple(each.record.purls or ())
+    packages = map(_decode_package, rows)
+    return [
+        HeldPackage(each, purls.get((each.name, each.version, each.build), ()) if each.kind == "conda" else ())
+        for each in packages
+    ]
 
 
 def list_package_versions(connection: sqlite3.Connection, name: str) -> list[KnownPackage]:
@@ -362,4 +412,5 @@ class PackageTable(Queries):
     """``index.packages``: the packages that locks hold."""
 
     list_versions = Read(list_package_versions)
+    list_held = Scan(list_held_packages)
     find_uses = Scan(find_uses)
