@@ -67,9 +67,9 @@ def run_job(name: str, archive: str) -> None:
     began, started = time.perf_counter(), time.process_time()
     context = JobContext(lambda frame: None)
     if name == "audit":
-        from roost.daemon.audit.search import SearchRequest, Subject, search_advisories
+        from roost.daemon.audit.search import ProjectVersion, SearchRequest, search_advisories
 
-        subjects = tuple(Subject(name=f"project-{number}", version="1.5.0") for number in range(PACKAGES))
+        subjects = tuple(ProjectVersion(name=f"project-{number}", version="1.5.0") for number in range(PACKAGES))
         result = search_advisories(SearchRequest(path=archive, subjects=subjects), context)
         assert result.database.advisories == ADVISORIES
     else:

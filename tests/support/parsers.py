@@ -23,7 +23,7 @@ from tests.support.corpus import CORPUS
 from tests.support.editing import edit
 from tests.support.hostile import GROWING
 
-from roost.daemon.audit.search import SearchRequest, Subject, search_advisories
+from roost.daemon.audit.search import ProjectVersion, SearchRequest, search_advisories
 from roost.daemon.bases.registry_images import parse_image_config
 from roost.daemon.bundles.contents import BundleContents, BundledEnvironment, decode_contents, encode_contents
 from roost.daemon.bundles.format import create_index, decode_index, decode_manifest, describe_file, encode_index
@@ -81,7 +81,7 @@ EDITED_FILES = {
 }
 VECTORS = Path(__file__).parents[1] / "golden" / "vectors.json"
 SHA = "a" * 64
-FLAWED, AUDIT = Subject(name="numpy", version="1.0"), JobContext(lambda frame: None)
+FLAWED, AUDIT = ProjectVersion(name="numpy", version="1.0"), JobContext(lambda frame: None)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Advisories in the schema of OSV (https://ossf.github.io/osv-schema/, 1.x). Pure.
 
-An advisory is decoded twice: all of them as a ``Head``, which has what tells whether it can concern a package, and only
+An advisory is decoded twice: all of them as a ``AdvisoryHead``, which has what tells whether it can concern a package, and only
 the few that do as an ``Advisory``.
 """
 
@@ -43,7 +43,7 @@ class _HeadAffected(msgspec.Struct, frozen=True):
     package: PackageName | None = None
 
 
-class Head(msgspec.Struct, frozen=True):
+class AdvisoryHead(msgspec.Struct, frozen=True):
     """What decides whether the rest is looked at."""
 
     id: str
@@ -54,7 +54,7 @@ class Head(msgspec.Struct, frozen=True):
     affected: list[_HeadAffected] | None = None
 
 
-class Event(msgspec.Struct, frozen=True):
+class RangeEvent(msgspec.Struct, frozen=True):
     """One change of a range; exactly one field is set."""
 
     introduced: str | None = None
@@ -63,9 +63,9 @@ class Event(msgspec.Struct, frozen=True):
     limit: str | None = None
 
 
-class Range(msgspec.Struct, frozen=True):
+class VersionRange(msgspec.Struct, frozen=True):
     type: str = ""
-    events: list[Event] | None = None
+    events: list[RangeEvent] | None = None
 
 
 class Severity(msgspec.Struct, frozen=True):
@@ -77,7 +77,7 @@ class Affected(msgspec.Struct, frozen=True):
     """Versions of one package."""
 
     package: PackageName | None = None
-    ranges: list[Range] | None = None
+    ranges: list[VersionRange] | None = None
     versions: list[str] | None = None
     severity: list[Severity] | None = None
 
@@ -94,11 +94,11 @@ class Advisory(msgspec.Struct, frozen=True):
     database_specific: Any = None
 
 
-_HEADS = msgspec.json.Decoder(Head)
+_HEADS = msgspec.json.Decoder(AdvisoryHead)
 _ADVISORIES = msgspec.json.Decoder(Advisory)
 
 
-def decode_head(data: bytes, place: str) -> Head:
+def decode_head(data: bytes, place: str) -> AdvisoryHead:
     """Return the head of an advisory. ``place`` names it in messages.
 
     Raises: AdvisoriesInvalidError if ``data`` is not an advisory; AdvisoriesNewerError.

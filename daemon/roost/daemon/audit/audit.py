@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from roost.daemon.audit.findings import Finding, group_matches
+from roost.daemon.audit.findings import AuditFinding, group_matches
 from roost.daemon.audit.search import SEARCH, SearchRequest
 from roost.daemon.audit.subjects import Candidate, find_subjects
 from roost.daemon.audit.views import AuditRequest, AuditResponse, FindingView, UncheckedView
@@ -101,7 +101,7 @@ class Auditor:
             raise AdvisoriesUnsetError(f"{path!r} is not an absolute path", hint="Name it from the root.")
         return path
 
-    async def _view(self, finding: Finding, known: dict[PackageVersion, Uses], limit: int) -> FindingView:
+    async def _view(self, finding: AuditFinding, known: dict[PackageVersion, Uses], limit: int) -> FindingView:
         package = finding.package
         if package not in known:
             versions = await self._index.packages.list_versions(package.name)

@@ -15,7 +15,7 @@ _PREFERRED = ("PYSEC-", "GHSA-", "CVE-")
 """Whose id a finding has, if several are known: the one that people find most with in PyPI's tools."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class AuditFinding(msgspec.Struct, frozen=True, kw_only=True):
     """Advisories about the same that concern a package."""
 
     package: PackageVersion
@@ -33,7 +33,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return not set(self.ids).isdisjoint(ids)
 
 
-def group_matches(matches: Sequence[Match], packages: Sequence[PackageVersion]) -> list[Finding]:
+def group_matches(matches: Sequence[Match], packages: Sequence[PackageVersion]) -> list[AuditFinding]:
     """Return a finding for each package and vulnerability, the most severe first. ``packages``: by ``Match.subject``.
 
     Advisories are the same if one is an alias of the other, or both have an alias in common.
@@ -60,13 +60,13 @@ def _group_by_aliases(matches: Iterable[Match]) -> list[list[Match]]:
     return [members for _, members in groups]
 
 
-def _merge(package: PackageVersion, matches: list[Match]) -> Finding:
+def _merge(package: PackageVersion, matches: list[Match]) -> AuditFinding:
     ids = dict.fromkeys(each for match in matches for each in (match.id, *match.aliases))
     ordered = sorted(matches, key=lambda match: (not match.affected, _preference(match.id)))
     ratings = [match.rating for match in ordered if match.rating is not None]
     scores = [match.score for match in ordered if match.score is not None]
     is_affected = any(match.affected for match in matches)
-    return Finding(
+    return AuditFinding(
         package=package,
         ids=tuple(sorted(ids, key=_preference)),
         summary=next((match.summary for match in ordered if match.summary), ""),
@@ -84,6 +84,6 @@ def _preference(advisory: str) -> tuple[int, str]:
     return next(ranks, len(_PREFERRED)), advisory
 
 
-def _order(finding: Finding) -> tuple[int, float, str, str, str]:
+def _order(finding: AuditFinding) -> tuple[int, float, str, str, str]:
     severity = RATINGS.index(finding.rating) if finding.rating is not None else 2  # as if it were medium
     return -severity, -(finding.score or 0.0), finding.package.name, finding.package.version, finding.ids[0]

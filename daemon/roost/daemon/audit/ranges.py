@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
-from roost.daemon.audit.advisories import Affected, Event, Range
+from roost.daemon.audit.advisories import Affected, RangeEvent, VersionRange
 
 _START = "0"
 """``introduced``: before all versions."""
@@ -86,7 +86,7 @@ def _equals(own: Version, text: str) -> bool:
         return False
 
 
-def _is_in_range(version: str, affected: Range) -> bool:
+def _is_in_range(version: str, affected: VersionRange) -> bool:
     """Evaluate the events in the order of their versions. Raises: IncomparableError."""
     parse = _find_parser(affected.type)
     own, events = parse(version), affected.events or []
@@ -104,12 +104,12 @@ def _is_in_range(version: str, affected: Range) -> bool:
     return is_affected
 
 
-def _list_changes(events: Iterable[Event]) -> list[tuple[Event, str]]:
+def _list_changes(events: Iterable[RangeEvent]) -> list[tuple[RangeEvent, str]]:
     texts = [(event, event.introduced or event.fixed or event.last_affected) for event in events]
     return [(event, text) for event, text in texts if text is not None]
 
 
-def _sort_key(change: tuple[Event, str], parse: Callable[[str], Any]) -> tuple[int, Any, int]:
+def _sort_key(change: tuple[RangeEvent, str], parse: Callable[[str], Any]) -> tuple[int, Any, int]:
     """Order by version. At the same version an introduction comes last: what is fixed there and introduced again is
     affected."""
     event, text = change
@@ -118,7 +118,7 @@ def _sort_key(change: tuple[Event, str], parse: Callable[[str], Any]) -> tuple[i
     return 1, parse(text), 1 if event.introduced is not None else 0
 
 
-def _find_fixes(version: str, affected: Range) -> dict[str, Any]:
+def _find_fixes(version: str, affected: VersionRange) -> dict[str, Any]:
     parse = _find_parser(affected.type)
     own = parse(version)
     fixes = {event.fixed: parse(event.fixed) for event in affected.events or () if event.fixed is not None}

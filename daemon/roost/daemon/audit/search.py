@@ -23,7 +23,7 @@ _SUMMARY = 200
 """Characters."""
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+class ProjectVersion(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a project of PyPI."""
 
     name: str
@@ -35,7 +35,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to look for, and where."""
 
     path: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[ProjectVersion, ...]
     only: tuple[str, ...] = ()
     """Ids or aliases of the only advisories that count, if any."""
 
@@ -115,7 +115,7 @@ def _find_name(package: PackageName | None, spelled: dict[str, str]) -> str:
 
 
 def _match_advisory(
-    advisory: Advisory, wanted: Mapping[str, Sequence[int]], subjects: Sequence[Subject], spelled: dict[str, str]
+    advisory: Advisory, wanted: Mapping[str, Sequence[int]], subjects: Sequence[ProjectVersion], spelled: dict[str, str]
 ) -> list[Match]:
     verdicts: dict[int, list[Verdict]] = defaultdict(list)
     severities = list(advisory.severity or ())

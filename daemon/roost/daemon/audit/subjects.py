@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from roost.daemon.audit.search import Subject
+from roost.daemon.audit.search import ProjectVersion
 from roost.model.package_uses import PackageVersion
 from roost.model.syntax.pip_lines import normalise_name
 
@@ -35,7 +35,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """A package and a project of PyPI that it is."""
 
     package: PackageVersion
-    subject: Subject
+    subject: ProjectVersion
 
 
 def find_subjects(candidates: Iterable[Candidate]) -> tuple[list[Checked], list[tuple[PackageVersion, str]]]:
@@ -50,12 +50,12 @@ def find_subjects(candidates: Iterable[Candidate]) -> tuple[list[Checked], list[
     return checked, unchecked
 
 
-def _identify(candidate: Candidate) -> Iterable[Subject]:
+def _identify(candidate: Candidate) -> Iterable[ProjectVersion]:
     package = candidate.package
     if package.kind == "pip" and package.version:
-        yield Subject(name=normalise_name(package.name), version=package.version)
+        yield ProjectVersion(name=normalise_name(package.name), version=package.version)
     if package.kind == "conda":
         for match in map(_PYPI_PURL.fullmatch, candidate.purls):
             if match is not None:
                 version = unquote(match[2] or "") or package.version
-                yield Subject(name=normalise_name(unquote(match[1])), version=version)
+                yield ProjectVersion(name=normalise_name(unquote(match[1])), version=version)

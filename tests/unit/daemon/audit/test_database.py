@@ -14,13 +14,13 @@ from tests.support.sboms import context
 
 from roost.daemon.audit import database
 from roost.daemon.audit.advisories import AdvisoriesInvalidError, AdvisoriesMissingError, AdvisoriesNewerError
-from roost.daemon.audit.search import SearchRequest, SearchResult, Subject, search_advisories
+from roost.daemon.audit.search import ProjectVersion, SearchRequest, SearchResult, search_advisories
 
 FIRST, SECOND = advisory("A-1"), advisory("A-2", package="NumPy", fixed=None)
 
 
 def search(path: Path, *versions: str, only: tuple[str, ...] = ()) -> SearchResult:
-    subjects = tuple(Subject(name="numpy", version=each) for each in versions or ("1.0",))
+    subjects = tuple(ProjectVersion(name="numpy", version=each) for each in versions or ("1.0",))
     return search_advisories(SearchRequest(path=str(path), subjects=subjects, only=only), context())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roost.daemon.audit.audit import list_candidates
 from roost.daemon.audit.findings import group_matches
-from roost.daemon.audit.search import Match, Subject
+from roost.daemon.audit.search import Match, ProjectVersion
 from roost.daemon.audit.subjects import Candidate, find_subjects
 from roost.model.locks.lock import CondaPackage, CondaPython, Jar, Lock, Wheel
 from roost.model.package_uses import PackageVersion
@@ -68,8 +68,8 @@ def test_conda_packages_are_looked_up_by_their_records_only() -> None:
     )  # fmt: skip
     checked, unchecked = find_subjects(list_candidates(lock))
     assert [each.subject for each in checked] == [
-        Subject(name="torch", version="2.1.0"), Subject(name="requests", version="2.1"),
-        Subject(name="typing-extensions", version="4"),
+        ProjectVersion(name="torch", version="2.1.0"), ProjectVersion(name="requests", version="2.1"),
+        ProjectVersion(name="typing-extensions", version="4"),
     ]  # fmt: skip
     assert checked[0].package.name == "pytorch"
     assert [package.name for package, _ in unchecked] == ["numpy", "odd", "versionless", "g:j"]
