@@ -1,7 +1,7 @@
 """Advisories in the schema of OSV (https://ossf.github.io/osv-schema/, 1.x). Pure.
 
-An advisory is decoded twice: all of them as a ``AdvisoryHead``, which has what tells whether it can concern a package, and only
-the few that do as an ``Advisory``.
+An advisory is decoded twice: all of them as an ``AdvisoryHead``, which has what tells whether it can concern a package,
+and only the few that do as an ``Advisory``.
 """
 
 from __future__ import annotations

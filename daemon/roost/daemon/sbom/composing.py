@@ -59,7 +59,7 @@ def compose_inventory(request: InventoryRequest, installed: Sequence[_Distributi
         asked.update(dict.fromkeys(_add_lock(drafts, locked, distributions, request.asked)))
         if isinstance(locked.lock.provider, HostPython):
             gaps.append(
-                f"Python {locked.lock.provider.version} and its standard library are the machine's own "
+                f"Python {locked.lock.provider.version} is the machine's own, and its parts are not listed "
                 f"({locked.lock.platform})."
             )
     if request.base is not None:

@@ -78,7 +78,7 @@ def database_field(path: str | None) -> Json:
         return {}
     if not path:
         raise usage_error("--db has no name.", "Name a file or folder of OSV advisories.")
-    return {"database": os.path.join(working_folder(), require_utf8(path, "--db"))}
+    return {"database": os.path.realpath(os.path.join(working_folder(), require_utf8(path, "--db")))}
 
 
 def _audit_lines(answer: Json) -> Iterator[str]:
