@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.golden import exit_status_page, formats_page, roost_toml_page, tool_tables
+from tests.golden import doctor_page, exit_status_page, formats_page, roost_toml_page, tool_tables
 
 from roost.daemon.config.docs import render_markdown
 
@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGES: dict[str, Callable[[], str]] = {
     "docs/roost-toml.md": roost_toml_page.format_page,
     "docs/formats.md": formats_page.format_page,
+    "docs/doctor.md": doctor_page.format_page,
     "docs/exit-status.md": exit_status_page.format_page,
     "docs/tool-tables.md": tool_tables.format_tables,
     "daemon/CONFIG.md": render_markdown,

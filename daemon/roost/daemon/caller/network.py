@@ -91,10 +91,11 @@ def _find_state(path: str | None) -> tuple[object, ...]:
 
 def describe_failure(error: BaseException) -> str:
     """Return why a connection failed, in one line without addresses of objects, which aiohttp puts into its texts."""
-    cause = getattr(error, "os_error", None)  # of aiohttp's ClientConnectorError
-    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
-        error = cause
-    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+    # aiohttp's ClientConnectorCertificateError and ClientConnectorError have what happened in these
+    error = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    if isinstance(error, ssl.SSLError):
+        return str(getattr(error, "verify_message", "") or error.reason or error)[:200]
+    if isinstance(error, OSError) and error.strerror:
         # asyncio's own text has the address again; the resolver's numbers are negative, and no errno.
         return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     text = _OBJECT.sub("", next(iter(str(error).splitlines()), ""))

@@ -23,42 +23,74 @@ _DISK = "The disk or the file server does not answer; `roost daemon logs` may sa
 
 
 class TimedCheck(NamedTuple):
-    """A check of the table: the name of its results, the function, and its deadline."""
+    """A check of the table: the name of its results, what it looks at, the function, and its deadline."""
 
     name: str
+    looks_at: str
+    """Markdown, for docs/doctor.md."""
     run: Callable[[Surroundings], Awaitable[list[Check]]]
     seconds: float = 5.0
     advice: str = _DISK
 
 
 CHECKS: tuple[TimedCheck, ...] = (
-    TimedCheck("daemon", process.check_daemon),
-    TimedCheck("unit", process.check_unit),
-    TimedCheck("socket", process.check_socket),
     TimedCheck(
-        "index", stored.check_index, 120.0, "A large index takes long to read; try again when the disk is idle."
+        "daemon", "version and process of the daemon; whether another version is installed", process.check_daemon
     ),
-    TimedCheck("content", stored.check_content, 60.0),
-    TimedCheck("root-writable", stored.check_root_writable),
-    TimedCheck("space", machine.check_space),
-    TimedCheck("budget", stored.check_budget),
-    TimedCheck("file-system", machine.check_file_system),
-    TimedCheck("links", machine.check_links),
-    TimedCheck("uv", process.check_uv),
-    TimedCheck("rattler", process.check_rattler),
+    TimedCheck("unit", "the systemd user unit, if there is one: what it starts, where it listens", process.check_unit),
+    TimedCheck("socket", "modes of the socket and of its folder", process.check_socket),
     TimedCheck(
-        "interpreters", pythons.check_interpreters, 25.0, "A Python does not answer; end it, or take it from PATH."
+        "index",
+        "every page of the index (`--repair` mends it)",
+        stored.check_index,
+        120.0,
+        "A large index takes long to read; try again when the disk is idle.",
     ),
-    TimedCheck("launcher", process.check_launcher),
-    TimedCheck("docker", docker.check_docker, 8.0, "The engine takes connections and does not answer: restart it."),
-    TimedCheck("registry", registries.check_registries, 10.0, _NETWORK),
-    TimedCheck("channel", sources.check_channels, 10.0, _NETWORK),
-    TimedCheck("package-index", sources.check_indexes, 10.0, _NETWORK),
     TimedCheck(
-        "credentials", credentials.check_credentials, 8.0, "A keyring or credential helper may wait for a password."
+        "content", "what lies in the root: left-overs, what is missing, modes (`--repair`)", stored.check_content, 60.0
     ),
-    TimedCheck("linger", machine.check_linger),
-    TimedCheck("clock", machine.check_clock, 10.0, _NETWORK),
+    TimedCheck("root-writable", "whether the root can be written", stored.check_root_writable),
+    TimedCheck("space", "free space, free files (inodes), your quota, and `cache.min_free_bytes`", machine.check_space),
+    TimedCheck("budget", "what is stored, against `cache.budget_bytes` and `cache.image_bytes`", stored.check_budget),
+    TimedCheck("file-system", "kinds of the root's file systems, and `noexec`", machine.check_file_system),
+    TimedCheck("links", "hard links and reflinks, and folders on different file systems", machine.check_links),
+    TimedCheck("uv", "the version of uv", process.check_uv),
+    TimedCheck("rattler", "the version of rattler", process.check_rattler),
+    TimedCheck(
+        "interpreters",
+        "the Pythons of this machine, by which rule each was found, and those that don't run",
+        pythons.check_interpreters,
+        25.0,
+        "A Python does not answer; end it, or take it from PATH.",
+    ),
+    TimedCheck("launcher", "the programs that `roost exec` needs to start at once", process.check_launcher),
+    TimedCheck(
+        "docker",
+        "the Docker engine: its address, by which rule, its version, whether it is rootless",
+        docker.check_docker,
+        8.0,
+        "The engine takes connections and does not answer: restart it.",
+    ),
+    TimedCheck(
+        "registry",
+        "each registry and mirror: whether it can be read, and the workspace written",
+        registries.check_registries,
+        10.0,
+        _NETWORK,
+    ),
+    TimedCheck("channel", "each default channel, by its mirrors if it has any", sources.check_channels, 10.0, _NETWORK),
+    TimedCheck("package-index", "the default package index", sources.check_indexes, 10.0, _NETWORK),
+    TimedCheck(
+        "credentials",
+        "whether each source of credentials that the configuration names has them; none is shown",
+        credentials.check_credentials,
+        8.0,
+        "A keyring or credential helper may wait for a password.",
+    ),
+    TimedCheck("linger", "what happens to the daemon and to detached runs at a logout", machine.check_linger),
+    TimedCheck(
+        "clock", "the clock, against a server's, the file system's and the latest event", machine.check_clock, 10.0
+    ),
 )
 """Every check, in the order of the results of one state."""
 

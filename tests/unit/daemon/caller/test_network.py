@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientConnectorError
+from aiohttp import ClientConnectorCertificateError, ClientConnectorError
 from aiohttp.client_reqrep import ConnectionKey
 
 from roost.daemon.caller.current import use_caller
@@ -97,5 +97,10 @@ def test_a_failure_is_described_without_addresses_of_objects():
     unknown = ClientConnectorError(key, OSError(-2, "Name or service not known"))
     assert describe_failure(unknown) == "Name or service not known"
     assert describe_failure(TypeError()) == "TypeError"
+    strange = ssl.SSLCertVerificationError(
+        1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1006)"
+    )
+    strange.verify_message = "self-signed certificate"
+    assert describe_failure(ClientConnectorCertificateError(key, strange)) == "self-signed certificate"
     text = "Cannot connect to host h:443 ssl:<ssl.SSLContext object at 0x7f09b94170b0> [bad]\nmore"
     assert describe_failure(ValueError(text)) == "Cannot connect to host h:443 [bad]"

@@ -38,6 +38,7 @@ TOPICS = (
     Topic("runs", "what is recorded of a run, and how to repeat it", ("history",)),
     Topic("bundles", "environments in one file, for a machine without a network", ("bundle", "offline")),
     Topic("config", "config.toml: every setting of this machine", ("config.toml", "configuration", "settings")),
+    Topic("doctor", "what `roost doctor` looks at", ("problems", "troubleshooting")),
     Topic("exit-status", "exit statuses, and errors as JSON", ("exit-codes", "exit", "status", "errors")),
     Topic("conda", "coming from conda and mamba: command by command", ("mamba", "micromamba", "anaconda")),
     Topic("uv", "coming from uv, pip and venv: command by command", ("pip", "venv", "virtualenv")),
