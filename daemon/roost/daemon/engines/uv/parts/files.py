@@ -16,6 +16,7 @@ import msgspec
 from roost.daemon.engines.uv.parts.part import WheelPart, decode_part, encode_part
 from roost.daemon.engines.uv.prefix import find_site_packages
 from roost.store.disk.regular_files import read_regular
+from roost.store.failpoints import failpoint
 
 _MAX_BYTES = 64 * 2**20
 
@@ -73,6 +74,7 @@ def save_part(place: PartsPlace, sha256: str, kind: str, part: WheelPart, before
     try:
         with open(beside, "wb") as stream:
             stream.write(encode_part(part))
+        failpoint("parts.written")
         os.replace(beside, os.path.join(place.folder, name))
     except BaseException:
         with suppress(OSError):

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Mapping, Sequence
 from email.parser import BytesHeaderParser
 
@@ -25,10 +26,11 @@ from roost.daemon.engines.uv.parts.part import PartFile, PartLink, WheelPart, li
 from roost.daemon.engines.uv.prefix import find_dist_info, normalize_name
 from roost.daemon.engines.uv.unpacked.cache import list_unpacked
 from roost.model.locks.lock import Wheel
+from roost.store.disk.regular_files import open_regular
 
 SETTLED_NS = 50 * 10**6
 """A file that was written less than this before its content was read may have been written again since, within the
-same tick of the file system's clock."""
+same tick of the file system's clock. It is read once more."""
 _MOST_WRITTEN = 1 << 18
 """Bytes of a file that uv writes: more is a copy of something that it could not link."""
 _OWN_NAMES = ("RECORD", "INSTALLER", "REQUESTED")
@@ -106,12 +108,14 @@ def _learn_part(
         size, digest = manifest.get(relative, (-1, ""))
         name = os.path.relpath(full, site) if full.startswith(site + os.sep) else f"/{relative}"
         status = os.lstat(full)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != size or status.st_mtime_ns > sealed - SETTLED_NS:
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
             raise UnknownPartError
         source = sources.get(status.st_ino) if status.st_dev == device else None
         if source is None:
             written[name] = _read_written(full, name, os.path.basename(info), status, digest)
         else:
+            if status.st_mtime_ns > sealed - SETTLED_NS and not _has_digest(full, digest, status):
+                raise UnknownPartError
             used.add(source)
             linked[name] = PartLink(
                 path=name,
@@ -137,6 +141,18 @@ def _learn_part(
         requirements=tuple(str(text) for text in headers.get_all("Requires-Dist", [])),
         python_specifiers=tuple(str(text) for text in headers.get_all("Requires-Python", [])),
     )
+
+
+def _has_digest(path: str, digest: str, before: os.stat_result) -> bool:
+    """Return whether a file has the digest (hex) now, and is in the state that it was in ``before``."""
+    if before.st_mtime_ns > time.time_ns() - SETTLED_NS:
+        return False
+    with open_regular(path) as file:
+        state = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            state.update(chunk)
+        after = os.fstat(file.fileno())
+    return state.hexdigest() == digest and (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def _find_archive(cache_dir: str, info: str, name: str) -> str:

@@ -21,6 +21,7 @@ from roost.daemon.engines.uv.parts.part import WheelPart
 from roost.daemon.engines.uv.unpacked.removal import LOCK_FILE
 from roost.model.locks.lock import Wheel
 from roost.store.disk.file_ops import TreeCount
+from roost.store.failpoints import failpoint
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -104,6 +105,7 @@ def _link_part(place: PartsPlace, prefix: str, part: WheelPart, linked: LinkedWh
     if not is_linked:
         made.take_back()
         return False
+    failpoint("parts.linked")
     made.report(linked)
     linked.present.update(part.folders)
     return True
