@@ -81,6 +81,7 @@ def run_job(name: str, archive: str) -> None:
         request = InventoryRequest(
             name="bench", version="1", definition_digest="sha256:0", asked=(), base=None, gaps=(), tool_version="1",
             locks=(LockedPlatform(lock=lock, digest=digest_lock(lock)),), format=format, encoding=encoding,
+            root="/nowhere",
         )  # fmt: skip
         write_inventory(request, context)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

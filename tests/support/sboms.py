@@ -41,6 +41,7 @@ def request(
         format=format,  # type: ignore[arg-type]
         encoding=encoding,  # type: ignore[arg-type]
         tool_version="1.2.3",
+        root="/nowhere",
     )
 
 

@@ -9,5 +9,5 @@ caches), ``contents`` (the lock of a request with all of these), ``reasons`` (wh
 Imports ``planning``, ``workspace`` (the resolver), ``runs`` (launches), ``locks``, ``launch``, ``definitions``,
 ``engines.uv`` (folders of metadata), the store, the model and the wire.
 
-Doors: contents, programs, reasons, usage.
+Doors: asked, contents, graph, metadata, programs, reasons, usage.
 """

@@ -88,7 +88,7 @@ class Inspector:
         asked = list_asked(resolved.parsed, lock)
         if resolved.environment is not None:  # the file that it was registered from says something else by now
             asked = [msgspec.structs.replace(each, location=None) for each in asked]
-        keys = [*map(_cache_key, lock.conda), *map(_cache_key, lock.wheels)]
+        keys = [*map(cache_key, lock.conda), *map(cache_key, lock.wheels)]
         files = [each for each in await index.caches.find(keys, []) if each.kind in ("package", "wheel")]
         contents = Contents(
             resolved=resolved,
@@ -103,7 +103,7 @@ class Inspector:
         if not needs:
             return contents
         paths = {each.key: each.id for each in files if each.kind == "wheel"}
-        unpacked = {wheel.name: paths[key] for wheel in lock.wheels if (key := _cache_key(wheel)) in paths}
+        unpacked = {wheel.name: paths[key] for wheel in lock.wheels if (key := cache_key(wheel)) in paths}
         graph = await asyncio.to_thread(self._build_graph, lock, prefix, asked, unpacked)
         return msgspec.structs.replace(contents, graph=graph)
 
@@ -152,9 +152,9 @@ def list_packages(contents: Contents) -> list[LockedPackage]:
         asks.setdefault(each.key, []).append(each)
     lock, index = contents.lock, contents.installed
     found: list[tuple[Key, LockedPackage]] = [
-        (("conda", each.name), _view_conda(each, index.get(_cache_key(each)))) for each in lock.conda
+        (("conda", each.name), _view_conda(each, index.get(cache_key(each)))) for each in lock.conda
     ]
-    found += [(("pip", each.name), _view_wheel(each, index.get(_cache_key(each)))) for each in lock.wheels]
+    found += [(("pip", each.name), _view_wheel(each, index.get(cache_key(each)))) for each in lock.wheels]
     for jar in lock.jars:
         name = f"{jar.group}:{jar.name}"
         found.append((("jar", name), _view_file("jar", name, jar.version, jar.url, jar.file_name, jar.size)))
@@ -207,7 +207,8 @@ def _never_locked(resolved: TargetedDefinition) -> NeverLockedError:
     )
 
 
-def _cache_key(package: CondaPackage | Wheel) -> str:
+def cache_key(package: CondaPackage | Wheel) -> str:
+    """Return what the caches call a package."""
     if isinstance(package, CondaPackage):
         return conda_key(f"{package.name}-{package.version}-{package.build}")
     return wheel_key(package.name, package.version)

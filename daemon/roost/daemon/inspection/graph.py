@@ -74,7 +74,7 @@ def build_graph(lock: Lock, environment: Mapping[str, str], known: WheelNeeds) -
         own = active.get(wheel.name, [])
         if lines is None:  # the lock may have names that another tool's lock had; they hold for all platforms
             found = [name for name in wheel.requires if names.find_distribution(name)[0] != "missing"]
-            own = [Requirement(name) for name in found]
+            own = _parse(found)
         packages["pip", wheel.name] = Package(
             key=("pip", wheel.name),
             version=wheel.version,

@@ -28,8 +28,17 @@ def read_needs(
 ) -> dict[str, tuple[str, ...]]:
     """Return ``Requires-Dist`` of the wheels of ``lock`` whose metadata is on this machine, by name. ``prefix``: a
     prefix of the lock; ``unpacked``: by name, the folder of the wheel in uv's cache."""
-    installed = _map_installed(prefix) if prefix is not None else {}
     found: dict[str, tuple[str, ...]] = {}
+    for name, text in read_metadata(layout, prefix, lock, unpacked).items():
+        headers = BytesHeaderParser().parsebytes(text)
+        found[name] = tuple(str(line) for line in headers.get_all("Requires-Dist", []))
+    return found
+
+
+def read_metadata(layout: Layout, prefix: str | None, lock: Lock, unpacked: Mapping[str, str]) -> dict[str, bytes]:
+    """Return ``METADATA`` of the same wheels, by name."""
+    installed = _map_installed(prefix) if prefix is not None else {}
+    found: dict[str, bytes] = {}
     for wheel in lock.wheels:
         text = _read_installed(installed, wheel)
         if text is None and wheel.name in unpacked:
@@ -37,8 +46,7 @@ def read_needs(
         if text is None and wheel.sha256:
             text = _read_file(layout, wheel)
         if text is not None:
-            headers = BytesHeaderParser().parsebytes(text)
-            found[wheel.name] = tuple(str(line) for line in headers.get_all("Requires-Dist", []))
+            found[wheel.name] = text
     return found
 
 

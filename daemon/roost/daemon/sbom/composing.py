@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 import msgspec
 
 from roost.daemon.credentials.redaction import redact
+from roost.daemon.inspection.graph import Key, WheelNeeds, build_graph
 from roost.daemon.locks.platform_markers import marker_environment
 from roost.daemon.sbom.distributions import Distribution
 from roost.daemon.sbom.identifiers import (
@@ -33,9 +34,7 @@ from roost.daemon.sbom.inventory import (
     LockedPlatform,
 )
 from roost.daemon.sbom.licences import read_licence
-from roost.daemon.sbom.requirements import find_requirements
 from roost.model.locks.lock import CondaPackage, HostPython, Jar, Lock, RPackage, Wheel
-from roost.model.syntax.pip_lines import normalise_name
 from roost.wire.visible import make_visible
 
 _NAMESPACE = uuid.UUID("5a0d7f1e-6c3b-5f0e-9a51-7d0c6c8f2b14")
@@ -45,8 +44,6 @@ PREFIX = "roost:"
 """Of the names of properties."""
 
 _Distributions = Mapping[str, Distribution]
-_Name = tuple[str, str]
-"""Kind and normalised name of a package in one lock."""
 
 
 def compose_inventory(request: InventoryRequest, installed: Sequence[_Distributions]) -> Inventory:
@@ -143,60 +140,36 @@ def _add_lock(
 ) -> list[str]:
     """Add the packages of one lock, and return the references of those that the definition asks for."""
     lock = locked.lock
-    entries = {("conda", normalise_name(each.name)): _describe_conda(each) for each in lock.conda}
-    wheels = {each.name: _match_distribution(each, installed) for each in lock.wheels}
-    entries |= {("pip", each.name): _describe_wheel(each, wheels[each.name]) for each in lock.wheels}
+    entries: dict[Key, InventoryEntry] = {("conda", each.name): _describe_conda(each) for each in lock.conda}
+    entries |= {("pip", each.name): _describe_wheel(each, installed.get(each.name)) for each in lock.wheels}
     entries |= {("jar", f"{each.group}:{each.name}"): _describe_jar(each) for each in lock.jars}
     entries |= {("r", each.name): _describe_r(each) for each in lock.r}
     names = {key: entry.reference for key, entry in entries.items()}
-    if isinstance(lock.provider, HostPython):
-        python = _describe_python(lock.provider)
-        entries["python", "python"] = python
-    required = _find_edges(lock, wheels, asked)
+    required = _find_edges(lock, installed, asked)
     for key, entry in entries.items():
-        edges = required.get(key)
-        references = None if edges is None else tuple(_resolve(names, key[0], edges, entry.reference))
+        needs = required.get(key)
+        found = None if needs is None else dict.fromkeys(names[each] for each in needs if each in names and each != key)
         properties = (*entry.properties, (f"{PREFIX}platform", lock.platform))
-        drafts.add(msgspec.structs.replace(entry, requires=references, properties=properties))
-    chosen = [reference for each in asked for reference in _resolve(names, each.kind, [each.name], "")]
-    chosen += [names["pip", each.name] for each in lock.wheels if each.kind not in ("index", "built")]
-    if ("python", "python") in entries:
-        chosen.append(entries["python", "python"].reference)
+        drafts.add(
+            msgspec.structs.replace(entry, requires=None if found is None else tuple(found), properties=properties)
+        )
+    chosen = [names[each.kind, each.name] for each in asked if (each.kind, each.name) in names]
+    if isinstance(lock.provider, HostPython):
+        chosen.append(drafts.add(_describe_python(lock.provider, lock.platform)))
     return chosen or sorted(names.values())
 
 
-def _find_edges(
-    lock: Lock, wheels: Mapping[str, Distribution | None], asked: Sequence[AskedPackage]
-) -> dict[_Name, Sequence[str]]:
-    """Return which names each package requires, of those for which that is known."""
-    edges: dict[_Name, Sequence[str]] = {}
-    for package in lock.conda:
-        depends = package.record.get("depends")
-        if isinstance(depends, list | tuple):
-            names = [str(text).split(" ", 1)[0] for text in depends]
-            edges["conda", normalise_name(package.name)] = [normalise_name(name) for name in names if name]
-    lines = {name: each.requires for name, each in wheels.items() if each is not None}
-    extras = {each.name: each.extras for each in asked if each.kind == "pip"}
-    environment = marker_environment(lock, lock.platform.partition("+")[0])
-    for name, found in find_requirements(lines, extras, environment).items():
-        edges["pip", name] = found
-    for wheel in lock.wheels:
-        if wheel.requires and ("pip", wheel.name) not in edges:
-            edges["pip", wheel.name] = [normalise_name(name) for name in wheel.requires]
-    edges |= {("r", each.name): each.requires for each in lock.r if each.requires}
-    return edges
-
-
-def _resolve(names: Mapping[_Name, str], kind: str, wanted: Iterable[str], own: str) -> list[str]:
-    """Return the references of ``wanted`` names. What pip requires may be a package of conda."""
-    kinds = ("pip", "conda") if kind == "pip" else (kind,)
-    found = (next((names[each, name] for each in kinds if (each, name) in names), None) for name in wanted)
-    return [each for each in dict.fromkeys(found) if each is not None and each != own]
-
-
-def _match_distribution(wheel: Wheel, installed: _Distributions) -> Distribution | None:
-    found = installed.get(wheel.name)
-    return found if found is not None and (wheel.kind == "editable" or found.version == wheel.version) else None
+def _find_edges(lock: Lock, installed: _Distributions, asked: Sequence[AskedPackage]) -> dict[Key, tuple[Key, ...]]:
+    """Return which packages each one requires, of those for which that is known."""
+    extras = {each.name: frozenset(each.extras) for each in asked if each.kind == "pip"}
+    known = WheelNeeds(lines={name: each.requires for name, each in installed.items()}, extras=extras)
+    graph = build_graph(lock, marker_environment(lock, lock.platform.partition("+")[0]), known)
+    described = {each.name for each in lock.conda if isinstance(each.record.get("depends"), list | tuple)}
+    return {
+        key: tuple(need.key for need in package.needs)
+        for key, package in graph.items()
+        if package.is_known and (key[0] != "conda" or key[1] in described)
+    }
 
 
 def _describe_conda(package: CondaPackage) -> InventoryEntry:
@@ -248,9 +221,9 @@ def _describe_r(package: RPackage) -> InventoryEntry:
     return _entry("r", package.name, package.version, r_purl(package), content=package.sha256, digests=digests, url=url)
 
 
-def _describe_python(provider: HostPython) -> InventoryEntry:
+def _describe_python(provider: HostPython, platform: str) -> InventoryEntry:
     purl = python_purl(provider.implementation, provider.version)
-    facts = [("provider", "host"), ("threading", provider.threading)]
+    facts = [("provider", "host"), ("threading", provider.threading), ("platform", platform)]
     return _entry("python", provider.implementation, provider.version, purl, content=purl, properties=facts)
 
 

@@ -76,6 +76,8 @@ class LockedPlatform(msgspec.Struct, frozen=True, kw_only=True):
     """``None`` for a lock that is stored nowhere."""
     prefix: str | None = None
     """Path of a prefix with these packages, if one is ready."""
+    unpacked: dict[str, str] = {}
+    """By name, the folder of a wheel in uv's cache, relative to the root."""
 
 
 class AskedPackage(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +85,7 @@ class AskedPackage(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: PackageKind
     name: str
-    """Normalised, as in locks."""
+    """As in the lock."""
     extras: tuple[str, ...] = ()
 
 
@@ -108,6 +110,8 @@ class InventoryRequest(msgspec.Struct, frozen=True, kw_only=True):
     format: SbomFormat
     encoding: SbomEncoding
     tool_version: str
+    root: str
+    """Of roost's store, whose caches have metadata of wheels."""
 
 
 class WrittenInventory(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import os
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.inspection.asked import list_asked
+from roost.daemon.inspection.contents import cache_key
 from roost.daemon.planning.locking import find_or_solve_lock
 from roost.daemon.planning.planner import Planner
 from roost.daemon.sbom.inventory import WRITE, AskedPackage, BaseImage, InventoryRequest, LockedPlatform
 from roost.daemon.workspace.resolver import EnvironmentResolver
-from roost.model.definition import Base, Definition, PipItem
+from roost.model.definition import Base
 from roost.model.errors import InvalidRequestError
 from roost.model.locks.lock import digest_lock
-from roost.model.syntax.match_specs import spec_name
-from roost.model.syntax.pip_lines import normalise_name, split_line_index
-from roost.store.index.index import Index
+from roost.store.store import Store
 from roost.wire.exchange import SBOM_ENCODINGS, SbomRequest, SbomResponse
 from roost.wire.installation import VERSION
 from roost.wire.protocol import WarningView
 
 
 async def write_sbom(
-    index: Index, engines: Engines, resolver: EnvironmentResolver, planner: Planner, request: SbomRequest
+    store: Store, engines: Engines, resolver: EnvironmentResolver, planner: Planner, request: SbomRequest
 ) -> SbomResponse:
     """Return the document. Nothing is built or stored.
 
@@ -36,7 +34,9 @@ async def write_sbom(
             f"{request.format} is not written as {request.encoding}",
             hint=f"Name one of {', '.join(SBOM_ENCODINGS[request.format])}.",
         )
+    index = store.index
     resolved = await resolver.resolve(request.what)
+    asked: dict[AskedPackage, None] = {}
     locks: dict[str, LockedPlatform] = {}
     platforms: list[str | None] = [*dict.fromkeys(request.platforms)] or [None]
     for platform in platforms:
@@ -44,11 +44,17 @@ async def write_sbom(
         digest = digest_lock(found.lock)
         generations = await index.generations.list_by_lock(digest)
         prefix = await index.artifacts.find_ready("prefix", digest)
+        files = await index.caches.find([cache_key(wheel) for wheel in found.lock.wheels], [])
+        paths = {each.key: each.id for each in files if each.kind == "wheel"}
+        for each in list_asked(resolved.parsed, found.lock):
+            if each.key[0] in ("conda", "pip", "jar", "r"):
+                asked[AskedPackage(kind=each.key[0], name=each.key[1], extras=tuple(sorted(each.extras)))] = None
         locks[digest] = LockedPlatform(
             lock=found.lock,
             digest=digest,
             created=generations[0].created if generations else None,
             prefix=prefix.path if prefix is not None else None,
+            unpacked={each.name: paths[key] for each in found.lock.wheels if (key := cache_key(each)) in paths},
         )
     name, version = _name_environment(resolved)
     written = await engines.workers.run(
@@ -58,12 +64,13 @@ async def write_sbom(
             version=version,
             definition_digest=resolved.digest,
             locks=tuple(locks.values()),
-            asked=tuple(list_asked(resolved.definition)),
-            base=await _find_base(index, resolved),
+            asked=tuple(asked),
+            base=await _find_base(store, resolved),
             gaps=tuple(describe_gaps(resolved)),
             format=request.format,
             encoding=request.encoding,
             tool_version=VERSION,
+            root=store.layout.root,
         ),
     )
     warnings = [WarningView(code="sbom-incomplete", message=gap) for gap in written.gaps]
@@ -88,36 +95,13 @@ def _name_environment(resolved: ResolvedDefinition) -> tuple[str, str]:
     return name, resolved.digest.removeprefix("sha256:")[:12]
 
 
-def list_asked(definition: Definition) -> list[AskedPackage]:
-    """Return the packages that the definition names, of those that have a name in it."""
-    conda = [AskedPackage(kind="conda", name=normalise_name(spec_name(spec))) for spec in definition.conda.dependencies]
-    return conda + _list_pip(definition.pip.requirements)
-
-
-def _list_pip(items: tuple[PipItem, ...]) -> list[AskedPackage]:
-    found: list[AskedPackage] = []
-    for item in items:
-        if item.kind == "requirements":
-            found += _list_pip(item.items)
-        elif item.name is not None:
-            found.append(AskedPackage(kind="pip", name=normalise_name(item.name)))
-        elif item.kind in ("requirement", "url"):
-            try:
-                requirement = Requirement(split_line_index(item.text)[0].partition(" --")[0])
-            except InvalidRequirement:
-                continue  # a URL without a name: the wheel's kind shows that it was asked for
-            extras = tuple(sorted(requirement.extras))
-            found.append(AskedPackage(kind="pip", name=normalise_name(requirement.name), extras=extras))
-    return found
-
-
-async def _find_base(index: Index, resolved: ResolvedDefinition) -> BaseImage | None:
+async def _find_base(store: Store, resolved: ResolvedDefinition) -> BaseImage | None:
     """Return the image that the definition names, with the digest of the one that an image was built on here."""
     base = resolved.definition.base
     reference = base.image or (resolved.defaults.base_image if base.steps else None) if base is not None else None
     if reference is None:
         return None
-    generations = await index.generations.list_by_definition(resolved.digest)
+    generations = await store.index.generations.list_by_definition(resolved.digest)
     digests = [each.base_digest for each in generations if each.current and each.base_digest]
     return BaseImage(reference=reference, digest=digests[0] if digests else None)
 

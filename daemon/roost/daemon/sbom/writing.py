@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 
-from roost.daemon.sbom.distributions import read_distributions
-from roost.daemon.sbom.inventory import InventoryRequest, WrittenInventory
+from roost.daemon.inspection.metadata import read_metadata
+from roost.daemon.sbom.distributions import Distribution, describe_distribution, parse_headers
+from roost.daemon.sbom.inventory import InventoryRequest, LockedPlatform, WrittenInventory
 from roost.daemon.workers.context import JobContext
 from roost.model.errors import CodedError
+from roost.store.disk.layout import Layout
 
 _LIBRARIES = {"cyclonedx": "cyclonedx-python-lib", "spdx": "spdx-tools"}
 
@@ -27,7 +29,8 @@ def write_inventory(request: InventoryRequest, context: JobContext) -> WrittenIn
     Raises: SbomLibraryMissingError.
     """
     context.begin("reading what is installed")
-    installed = [{} if each.prefix is None else read_distributions(each.prefix) for each in request.locks]
+    layout = Layout(request.root)
+    installed = [_read_distributions(layout, each) for each in request.locks]
     context.end("reading what is installed")
     try:
         composed = importlib.import_module("roost.daemon.sbom.composing").compose_inventory(request, installed)
@@ -44,6 +47,11 @@ def write_inventory(request: InventoryRequest, context: JobContext) -> WrittenIn
         unknown_licences=sum(each.licence is None for each in composed.entries if each.kind in ("conda", "pip")),
         unknown_requirements=sum(each.requires is None for each in composed.entries if each.kind in ("conda", "pip")),
     )
+
+
+def _read_distributions(layout: Layout, locked: LockedPlatform) -> dict[str, Distribution]:
+    texts = read_metadata(layout, locked.prefix, locked.lock, locked.unpacked)
+    return {name: describe_distribution(parse_headers(text)) for name, text in texts.items()}
 
 
 def _missing_error(format: str, error: ModuleNotFoundError) -> CodedError:

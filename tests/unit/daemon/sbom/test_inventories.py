@@ -42,7 +42,11 @@ WHEELS = (
     Wheel(name="mine", version="0.1", kind="editable", path="/home/somebody/mine", sha256="0" * 64),
 )  # fmt: skip
 LOCK = Lock(platform="linux-64", provider=CondaPython(), conda=(PYTHON, LIBFOO), wheels=WHEELS)
-ASKED = (AskedPackage(kind="pip", name="top"), AskedPackage(kind="conda", name="python"))
+ASKED = (
+    AskedPackage(kind="pip", name="top"),
+    AskedPackage(kind="conda", name="python"),
+    AskedPackage(kind="pip", name="mine"),
+)
 
 
 def cyclonedx(lock: Lock = LOCK, **fields: object) -> dict:

@@ -1,15 +1,12 @@
-"""What packages state of themselves: licences and requirements."""
+"""What packages state of themselves."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from roost.daemon.sbom.distributions import describe_distribution, parse_headers, read_distributions
+from roost.daemon.sbom.distributions import describe_distribution, parse_headers
 from roost.daemon.sbom.inventory import Licence
 from roost.daemon.sbom.licences import choose_licence, read_licence
-from roost.daemon.sbom.requirements import find_requirements
 
 
 @pytest.mark.parametrize(
@@ -62,35 +59,4 @@ def test_headers_end_at_the_readme_and_continue_on_indented_lines() -> None:
     }  # fmt: skip
     assert parse_headers(b"\xff\n no header\n:\n") == {"": [""]}
     assert describe_distribution({}).requires == ()
-
-
-def test_a_prefix_without_some_metadata_has_the_rest(tmp_path: Path) -> None:
-    site = tmp_path / "lib/python3.11/site-packages"
-    for name, text in {
-        "good": "Name: Good_One\nVersion: 2\nLicense-Expression: MIT\n\n",
-        "nameless": "Version: 1\n",
-    }.items():
-        (site / f"{name}-1.dist-info").mkdir(parents=True)
-        (site / f"{name}-1.dist-info/METADATA").write_text(text)
-    (site / "folder-1.dist-info/METADATA").mkdir(parents=True)
-    (site / "missing-1.dist-info").mkdir()
-    found = read_distributions(str(tmp_path))
-    assert {name: (each.version, each.licence) for name, each in found.items()} == {
-        "good-one": ("2", Licence(expression="MIT"))
-    }
-    assert read_distributions(str(tmp_path / "none")) == {}
-
-
-LINUX = {"sys_platform": "linux", "python_version": "3.11", "python_full_version": "3.11.4"}
-
-
-def test_requirements_follow_markers_and_the_extras_that_are_asked_for() -> None:
-    lines = {
-        "app": ["Lib_A[Fast]>=1", 'win; sys_platform == "win32"', 'docs; extra == "docs"', "not a requirement !!"],
-        "lib-a": ['speedup; extra == "fast"', 'slow; extra == "slow"', 'old; python_version < "3"'],
-        "speedup": ["app"],
-    }
-    found = find_requirements(lines, {}, LINUX)
-    assert found == {"app": ["lib-a"], "lib-a": ["speedup"], "speedup": ["app"]}
-    assert find_requirements(lines, {"app": ["docs"]}, LINUX)["app"] == ["lib-a", "docs"]
-    assert find_requirements({"a": ['b; python_full_version < "local+"']}, {}, LINUX) == {"a": []}
+    assert describe_distribution(parse_headers(data)).requires == ("x", "y>1")

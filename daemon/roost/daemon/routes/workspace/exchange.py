@@ -52,7 +52,7 @@ async def write_bill(call: Call[SbomRequest]) -> SbomResponse:
     from roost.daemon.sbom.sboms import write_sbom  # few daemons ever write one
 
     services = call.app[SERVICES]
-    return await write_sbom(services.store.index, services.engines, services.resolver, services.planner, call.body)
+    return await write_sbom(services.store, services.engines, services.resolver, services.planner, call.body)
 
 
 async def export_bundle(call: Call[BundleExportRequest]) -> web.StreamResponse:
