@@ -25,6 +25,7 @@ OWN_FILES = {
     "roost.daemon.engines.uv.unpacked.removal": "pointers in the cache of uv",
     "roost.daemon.engines.uv.wheels": "records of stored wheels",
     "roost.daemon.gc.projects": "/etc/fstab",
+    "roost.daemon.inspection.metadata": "wheels in the store",
     "roost.daemon.integrity.trees": "manifests",
     "roost.daemon.layers.bytecode": "staged prefixes",
     "roost.daemon.layers.conda_packages": "the package cache",
