@@ -9,5 +9,5 @@ like), ``pythons``, ``docker``, ``registries``, ``sources`` (channels and packag
 Imports whatever it looks at: ``config``, ``credentials``, ``engines``, ``oci``, ``locks``, ``gc``, ``repair`` and the
 store.
 
-Doors: credentials, deadlines, examination, findings, surroundings.
+Doors: deadlines, examination, findings, surroundings.
 """

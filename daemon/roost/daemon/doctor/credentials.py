@@ -8,30 +8,20 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import HostCredentials, RegistryCredentials
 from roost.daemon.credentials.auth_files import AUTH_FILE_PATH, NETRC_PATH, find_netrc_fault, read_auth_file
-from roost.daemon.credentials.host import find_config_variables
 from roost.daemon.doctor.deadlines import run_apart
 from roost.daemon.doctor.findings import Check
-from roost.daemon.doctor.sources import find_variables
 from roost.daemon.doctor.surroundings import Surroundings
-from roost.daemon.engines.registry.credentials import find_login
 from roost.model.errors import CodedError
 
+FindLogin = Callable[[str, Mapping[str, RegistryCredentials]], Awaitable[object]]
 NAME = "credentials"
 _SECONDS = 5.0
 """For a keyring or a helper: one that asks for a password at a terminal or in a window waits for ever."""
-
-
-def list_needed_variables(config: Config) -> list[str]:
-    """Return the names of the caller's variables that the configuration refers to: credentials of channels and indexes,
-    and ``${NAME}`` in their URLs."""
-    urls = [*config.conda.channels, config.pip.index_url or ""]
-    urls += [mirror for mirrors in config.conda.mirrors.values() for mirror in mirrors]
-    return sorted({*find_config_variables(config), *(name for url in urls for name in find_variables(url))})
 
 
 async def check_credentials(around: Surroundings) -> list[Check]:
@@ -84,6 +74,7 @@ async def _check_registry(host: str, source: RegistryCredentials) -> Check:
     else:
         where = source.docker_config or f"{source.username_variable} and {source.password_variable}"
     try:
+        find_login = await run_apart(_load_find_login)
         login = await find_login(host, {host: source})
     except CodedError as error:
         return Check(name=NAME, state="error", subject=host, message=f"{table}: {error.message}", hint=error.hint)
@@ -91,6 +82,13 @@ async def _check_registry(host: str, source: RegistryCredentials) -> Check:
         hint = f"Log in (`docker login {host}`) with that, or correct {table}."
         return Check(name=NAME, state="error", subject=host, message=f"{table}: {where} has no entry for it", hint=hint)
     return Check(name=NAME, state="ok", subject=host, message=f"{table}: {where} has an entry for it")
+
+
+def _load_find_login() -> FindLogin:
+    """Import what asks for a login. Blocks, the first time for Docker's library."""
+    from roost.daemon.engines.registry.credentials import find_login
+
+    return find_login
 
 
 def _check_files(config: Config) -> Iterator[Check]:

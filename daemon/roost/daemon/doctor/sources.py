@@ -22,7 +22,7 @@ from roost.daemon.credentials.auth_files import access_hint
 from roost.daemon.credentials.redaction import redact
 from roost.daemon.doctor.deadlines import run_apart
 from roost.daemon.doctor.findings import Check
-from roost.daemon.doctor.surroundings import Surroundings
+from roost.daemon.doctor.surroundings import Surroundings, find_variables
 from roost.daemon.doctor.verdicts import SourceAnswer, judge_source
 from roost.daemon.engines.conda.channels import canonical_urls
 from roost.daemon.engines.uv.process import ask_default_index
@@ -138,11 +138,6 @@ async def _ask_paths(bare: str, paths: Sequence[str], logins: Mapping[str, str])
         if answer.status != 404:
             break
     return answer
-
-
-def find_variables(url: str) -> list[str]:
-    """Return the names of the variables that ``url`` refers to."""
-    return sorted(set(_VARIABLE.findall(url)))
 
 
 def _ask_folder(url: str, paths: Sequence[str]) -> SourceAnswer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -11,8 +12,9 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from roost.daemon.doctor.deadlines import Examiners, run_apart
 from roost.daemon.doctor.findings import DoctorResponse
-from roost.daemon.doctor.surroundings import Surroundings
+from roost.daemon.doctor.surroundings import Surroundings, list_needed_variables
 from roost.daemon.jobs.lifecycle import DaemonBusyError
 from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
 from roost.daemon.server.openapi import describe_routes
@@ -104,15 +106,11 @@ async def doctor_for_caller(call: Call[DoctorRequest]) -> DoctorResponse:
 
 
 async def list_doctor_needs(call: Call[None]) -> DoctorNeeds:
-    from roost.daemon.doctor.credentials import list_needed_variables
-
     await _refresh_config(call.app)
     return DoctorNeeds(variables=list_needed_variables(call.app[SERVICES].config.config))
 
 
 async def _examine(app: web.Application, variables: dict[str, str]) -> DoctorResponse:
-    from roost.daemon.doctor import examination  # 2 MB, for this request only
-
     await _refresh_config(app)
     services = app[SERVICES]
     around = Surroundings(
@@ -123,7 +121,15 @@ async def _examine(app: web.Application, variables: dict[str, str]) -> DoctorRes
         services.reloader.list_registries,
         variables,
     )
-    return await examination.examine(around, services.examiners)
+    examine = await run_apart(_load_examine)
+    return await examine(around, services.examiners)
+
+
+def _load_examine() -> Callable[[Surroundings, Examiners], Awaitable[DoctorResponse]]:
+    """Import all checks, which no other request needs. Blocks."""
+    from roost.daemon.doctor import examination
+
+    return examination.examine
 
 
 async def _refresh_config(app: web.Application) -> None:

@@ -14,9 +14,9 @@ import pytest
 from roost.daemon.config.config import parse_config
 from roost.daemon.credentials.host import find_credentials
 from roost.daemon.doctor import credentials
-from roost.daemon.doctor.credentials import check_credentials, list_needed_variables
+from roost.daemon.doctor.credentials import check_credentials
 from roost.daemon.doctor.findings import Check
-from roost.daemon.doctor.surroundings import Surroundings
+from roost.daemon.doctor.surroundings import Surroundings, list_needed_variables
 
 WORD = "s3cret-s3cret"
 
