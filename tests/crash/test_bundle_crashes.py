@@ -93,6 +93,7 @@ def reset(roost: Roost) -> None:
     roost.root.mkdir(mode=0o700)
 
 
+@pytest.mark.long
 def test_killed_at_every_point_of_an_import(roost: Roost, bundle: Path) -> None:
     command = ("cache", "bundle", "import", str(bundle))
     passed = points(roost, *command)

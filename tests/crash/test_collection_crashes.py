@@ -61,6 +61,7 @@ async def assert_whole(root):
     return artifacts, usage
 
 
+@pytest.mark.long
 async def test_killed_at_every_point_of_a_collection(children, stocked):
     points = [each for each in children.points("collect", stocked()) if not each.startswith(("recover.", "caches."))]
     assert {"collect.step:1", "collect.claimed:1", "collect.moved:1", "collect.deleted:1"} <= set(points)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.channel.hostile import entry, write_hostile
-from tests.support.conda_tools import close_workers, engine, solve
+from tests.support.conda_tools import STARTS, close_workers, engine, solve
 from tests.support.roost_process import Roost, new_roost
 
 from roost.daemon.workers.errors import WorkerCrashedError
@@ -29,7 +29,8 @@ def roost() -> Iterator[Roost]:
 
 
 @pytest.fixture
-async def workers_end() -> AsyncIterator[None]:
+async def workers_end(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    monkeypatch.setenv(STARTS, "1")
     yield
     await close_workers()
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from tests.support.forked_daemons import start_workers
+from tests.support.forked_workers import use_forked_workers
 
 from roost.daemon.engines.conda.channels import CondaConfig
 from roost.daemon.engines.conda.engine import CondaEngine
@@ -37,8 +39,16 @@ _POOLS: list[tuple[WorkerPool, asyncio.AbstractEventLoop | None, str]] = []
 """Each with the event loop and the test that opened it; no loop if a thread did."""
 
 
+_RESETS: list[Callable[[], None]] = []
+STARTS = "ROOST_TEST_STARTS_WORKERS"
+"""Set where workers are the subject of a test: they are started as always."""
+
+
 def open_workers(folder: Path) -> WorkerPool:
-    """Workers of a test, which ends them by :func:`close_workers`: nobody can once its event loop is closed."""
+    """Workers of a test, which ends them by :func:`close_workers`: nobody can once its event loop is closed. They are
+    forks (``tests.support.forked_workers``)."""
+    if "PYTEST_CURRENT_TEST" in os.environ and STARTS not in os.environ and not _RESETS:
+        _RESETS.append(use_forked_workers(start_workers()))
     left = [test for _, loop, test in _POOLS if loop is not None and loop.is_closed()]
     assert not left, f"{left} left workers behind"
     pool = WorkerPool(str(folder / "workers"))
@@ -51,6 +61,8 @@ def open_workers(folder: Path) -> WorkerPool:
 
 
 async def close_workers() -> None:
+    while _RESETS:
+        _RESETS.pop()()
     while _POOLS:
         await _POOLS.pop()[0].close()
 

@@ -35,7 +35,7 @@ def fork_daemon(root: Path, environ: dict[str, str]) -> None:
     """Have a daemon serve ``root``, as if a client with these variables had started it; return when it listens or has
     ended."""
     with _LOCK:
-        pid = _request({"environ": environ, "log": str(root / "logs" / "daemon.log"), "workers": _start_workers()})
+        pid = _request({"environ": environ, "log": str(root / "logs" / "daemon.log"), "workers": start_workers()})
     deadline = time.monotonic() + SECONDS
     while not _is_listening(root / "roost.sock") and _is_alive(pid) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -57,7 +57,7 @@ def _request(order: dict[str, object]) -> int:
     return int(_server.stdout.readline())
 
 
-def _start_workers() -> str:
+def start_workers() -> str:
     """Start what forks workers (see ``tests.support.forked_workers``), once; return its address."""
     global _workers
     address = f"\0roost-tests-{os.getpid()}"

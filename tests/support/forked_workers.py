@@ -3,7 +3,8 @@
 Importing it is most of what a worker costs in a test, and every daemon that solves or links conda packages starts one.
 A fork has the variables, session, folder, limits and pipes of a worker that is started by exec, and runs its ``main``.
 It dies with the pipe from the daemon, and not by a signal of the kernel. Workers whose variables name a fail point are
-started by exec, and so are those of daemons that are no forks.
+started by exec, and so are those of daemons that are no forks. Tests that have an engine in their own process get forks
+as well, unless workers are their subject (``tests.support.conda_tools``).
 
 This file is the program of that process, and is imported by forked daemons, both without the package ``tests``.
 """
@@ -20,8 +21,10 @@ import selectors
 import socket
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
+
+from roost.store.cancellation import finish_thread_despite_cancel
 
 MOST_BYTES = 60_000
 
@@ -50,13 +53,13 @@ class ForkedProcess:
 
 async def fork_worker(address: str, words: Sequence[str], environ: Mapping[str, str]) -> ForkedProcess:
     """Have a worker forked whose ``main`` gets ``words``. Raises: OSError."""
-    loop = asyncio.get_running_loop()  # held up for as long as a fork takes
+    loop = asyncio.get_running_loop()
     order = json.dumps({"words": list(words), "environ": dict(environ)}).encode()
     (stdin, our_stdin), (our_stdout, stdout), (our_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        pid = _request(channel, address, order, [stdin, stdout, stderr])
-    except OSError:
+        pid = await finish_thread_despite_cancel(_request, channel, address, order, [stdin, stdout, stderr])
+    except BaseException:  # a worker that was forked in spite of it ends with its input
         for descriptor in (our_stdin, our_stdout, our_stderr):
             os.close(descriptor)
         channel.close()
@@ -84,9 +87,9 @@ def _request(channel: socket.socket, address: str, order: bytes, descriptors: li
     return pid
 
 
-def use_forked_workers(address: str) -> None:
-    """Have this daemon fork its workers at ``address``."""
-    from roost.daemon.workers import process
+def use_forked_workers(address: str) -> Callable[[], None]:
+    """Have this process fork its workers at ``address``. Return what has it start them again."""
+    from roost.daemon.workers import pool, process
 
     class Worker(process.Worker):
         @classmethod
@@ -98,9 +101,8 @@ def use_forked_workers(address: str) -> None:
             forked = await fork_worker(address, words, {**environ, "TMPDIR": folder})
             return process.Worker(kind, folder, forked)  # type: ignore[arg-type]
 
-    from roost.daemon.workers import pool
-
     pool.Worker = Worker  # type: ignore[misc]
+    return lambda: setattr(pool, "Worker", process.Worker)
 
 
 def main() -> None:
