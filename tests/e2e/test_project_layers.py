@@ -51,6 +51,11 @@ def test_a_project_runs_by_its_scripts_and_is_built_once(roost: Roost, pip_index
     assert (base["digest"], base["path"] != prefix["path"]) == (ready["lock_digest"], True)
     assert roost.run("exec", "--no-project", "demo", cwd=cwd).returncode == 127
     assert roost.ok("exec", "demo", cwd=cwd) == "second\n"
+    assert roost.ok("which", "demo", cwd=cwd) == f"{prefix['path']}/bin/demo\n"
+    assert roost.failed(7, "which", "--no-project", "demo", cwd=cwd)["code"] == "program-absent"
+    listed = roost.json("list", cwd=cwd)
+    assert (listed["lock_digest"], listed["project"]) == (ready["lock_digest"], "demo-app")
+    assert "pyproject.toml" in roost.ok("why", "leaf", cwd=cwd)
     # What is recorded and shared is the lock of the dependencies.
     run = roost.json("runs", "list")["runs"][0]
     assert (run["lock_digest"], run["artifact"]) == (ready["lock_digest"], prefix["id"])
