@@ -176,6 +176,14 @@ def _read_until(descriptor: int, text: bytes) -> bytes:
     return data
 
 
+def test_the_output_of_a_container_is_kept_on_request(docker_roost: Roost, base_image: str):
+    script = "echo out; echo err >&2; exit 3"
+    done = docker_roost.run("run", "-q", "--keep-output", "--image", base_image, "--", "sh", "-c", script)
+    assert (done.returncode, done.stdout) == (3, "out\n")
+    assert sorted(docker_roost.ok("runs", "logs", "latest").split()) == ["err", "out"]
+    assert docker_roost.json("runs", "show", "latest")["output_kept"] is True
+
+
 def test_a_detached_run_outlives_the_daemon_and_keeps_its_output(
     docker_roost: Roost, client: docker.DockerClient, base_image: str
 ):

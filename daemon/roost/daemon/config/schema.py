@@ -224,8 +224,9 @@ class RunsSettings(Section, frozen=True, kw_only=True):
         int,
         Meta(
             ge=100_000,
-            description="Size in bytes up to which the output of a detached run is stored. Of a longer one the first "
-            "half of that and the newest part stay, and `roost runs logs` prints how much is left out between them. "
+            description="Size in bytes up to which the output of a run is stored (with --detach or --keep-output). Of "
+            "a longer one the first half of that and the newest part stay, and `roost runs logs` prints how much is "
+            "left out between them. "
             "Needs a file system that can punch holes (ext4, XFS, Btrfs, tmpfs, ZFS); on others there is no bound.",
         ),
     ] = 200_000_000
