@@ -34,7 +34,7 @@ def add(family: Subparsers) -> None:
     parser.add_argument("reference", nargs="?", metavar="NAME[:VERSION|@LABEL]", help="a registered environment")
     add_database_option(parser)
     parser.add_argument(
-        "--ignore", action="append", default=[], metavar="ID", help="an advisory that does not count, by any of its ids"
+        "--ignore", action="append", default=[], metavar="ADVISORY", help="one that does not count, by any of its ids"
     )
     parser.add_argument(
         "--all-generations", action="store_true", help="all environments, with what older runs may refer to"

@@ -30,7 +30,7 @@ def add(family: Subparsers) -> None:
     )
     parser.description = ABOUT
     parser.add_argument("package", nargs="?", metavar="PACKAGE[SPEC]")
-    parser.add_argument("--finding", metavar="ID", help="the packages that an advisory is about, by any of its ids")
+    parser.add_argument("--finding", metavar="ADVISORY", help="the packages that one is about, by any of its ids")
     audit.add_database_option(parser)
     one = parser.add_mutually_exclusive_group()
     for kind in ("conda", "pip"):

@@ -37,6 +37,8 @@ TOPICS = (
     Topic("targets", "where a command runs: in a folder of this machine, or in an image", ("target", "images")),
     Topic("runs", "what is recorded of a run, and how to repeat it", ("history",)),
     Topic("bundles", "environments in one file, for a machine without a network", ("bundle", "offline")),
+    Topic("sbom", "what is inside, as CycloneDX and SPDX", ("cyclonedx", "spdx")),
+    Topic("audit", "known flaws of packages, by a local file of advisories", ("osv", "advisories")),
     Topic("config", "config.toml: every setting of this machine", ("config.toml", "configuration", "settings")),
     Topic("doctor", "what `roost doctor` looks at", ("problems", "troubleshooting")),
     Topic("exit-status", "exit statuses, and errors as JSON", ("exit-codes", "exit", "status", "errors")),

@@ -28,7 +28,7 @@ def test_every_command_and_option_of_the_parser_is_in_a_row() -> None:
 
 FREE = {
     *("N", "SEQ", "X.Y", "DATE", "WHEN", "TEXT", "K=V", "REF", "sha256:…", "HOST[:PORT][/PREFIX]"),
-    *("PKG", "PACKAGE[SPEC]", "NAME", "NEW", "Roost-NAME", "CMD"),
+    *("PKG", "PACKAGE[SPEC]", "NAME", "NEW", "Roost-NAME", "CMD", "ADVISORY"),
 }
 """Metavars of values that nothing completes."""
 
