@@ -18,6 +18,10 @@ class ExecRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     what: EnvironmentSelector
     target: str = "local"
+    command: list[str] = []
+    """What a container runs; by default the words of ``what``. A prefix is only prepared for what the client starts."""
+    terminal: Terminal | None = None
+    """The client's terminal, for a container."""
 
 
 class Terminal(msgspec.Struct, kw_only=True):
@@ -165,10 +169,13 @@ class Launch(msgspec.Struct, kw_only=True):
 
 
 class ExecResponse(msgspec.Struct, kw_only=True):
-    """``launch`` is ``None`` (status 202) if a build must come first: ``POST /v1/builds``, then request it again."""
+    """If both ``launch`` and ``attach`` are ``None`` (status 202), a build must come first: ``POST /v1/builds``, then
+    request it again."""
 
     launch: Launch | None
     source: SourceView
+    attach: str | None = None
+    """For a container: the id with which ``POST /v1/runs/{id}/attach`` starts the command. It is no run."""
     warnings: list[WarningView] = []
 
 

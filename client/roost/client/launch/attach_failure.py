@@ -28,6 +28,12 @@ def resolve_attach_failure(
     """
     if isinstance(error, AttachmentLostError):
         return _wait_for_end(console, session, run_id)
+    return resolve_refusal(console, error)
+
+
+def resolve_refusal(console: Console, error: AttachRefusedError) -> int | None:
+    """Report why a command was not started and return its status; ``None`` if its image was removed since the plan.
+    Raises: ClientError if the daemon refused anything else."""
     refusal = ClientError(json.loads(error.data))
     if refusal.code == "image-missing":
         return None

@@ -65,7 +65,9 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     token = services.launches.token()
     resolved, planned, selector = await _plan(services, call.body.what, call.body.target)
     if planned.plan.target in IMAGE_TARGETS:
-        raise InvalidRequestError("Only `roost run` starts containers", hint="Use `roost run` with the same options.")
+        return await _execute_in_container(
+            services, msgspec.structs.replace(call.body, what=selector), resolved, planned
+        )
     what = call.body.what
     _refuse_installation(resolved, planned, what.command, what.cwd, is_named=what.file is not None)
     launch = local_launch(resolved, planned)
@@ -76,6 +78,24 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     await note_use(services.store.index, resolved)
     await _write_launch_plan(services, selector, resolved, planned, launch, token)
     return response
+
+
+async def _execute_in_container(
+    services: Services, body: ExecRequest, resolved: TargetedDefinition, planned: PlanWithFacts
+) -> ExecResponse | Reply:
+    """Create a container for a command, of which nothing is recorded and nothing stays. The client attaches to start
+    it."""
+    command = body.command or body.what.command
+    if not command or any("\0" in word for word in command):
+        raise InvalidRequestError("The command is empty, or has a NUL character", hint="Give the command to start.")
+    launch = container_launch(resolved, planned)
+    if launch is None:
+        return Reply(ExecResponse(launch=None, source=resolved.source, warnings=resolved.warnings), 202)
+    request = RunRequest(what=body.what, command=command, target=planned.plan.target, terminal=body.terminal)
+    command_id = new_id("x")
+    services.runs.containers.prepare(command_id, launch, request, is_recorded=False)
+    await note_use(services.store.index, resolved)
+    return ExecResponse(launch=None, source=resolved.source, attach=command_id, warnings=resolved.warnings)
 
 
 def _refuse_installation(

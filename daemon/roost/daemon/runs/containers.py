@@ -29,6 +29,7 @@ from roost.daemon.jobs.lifecycle import BackgroundTasks, Lifecycle
 from roost.daemon.jobs.views import error_body
 from roost.daemon.runs.attach import Channel
 from roost.daemon.runs.bridge import Bridge, ClientGoneError
+from roost.daemon.runs.container_records import ContainerRecords
 from roost.daemon.runs.container_specs import ContainerLaunch, container_spec
 from roost.daemon.runs.records import RunRecords
 from roost.daemon.runs.states import ENDED, LOST, NEVER_ATTACHED, exit_from_status, observation_from_container
@@ -76,7 +77,7 @@ class ContainerRuns:
     """The containers of one root, from their creation to their end."""
 
     def __init__(self, records: RunRecords, engines: Engines, lifecycle: Lifecycle, root: str) -> None:
-        self._records = records
+        self._records = ContainerRecords(records)
         self._engines = engines
         self._lifecycle = lifecycle
         self._root_label = root_name(root)
@@ -117,8 +118,10 @@ class ContainerRuns:
         return nullcontext() if known is None else use_caller({**caller_variables(), **_UNSET, **known})
 
     # -------------------------------------------------- foreground: a client attaches
-    def prepare(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> None:
-        """Create the container while the run is being recorded and the client gets ready to attach."""
+    def prepare(self, run_id: str, launch: ContainerLaunch, request: RunRequest, *, is_recorded: bool = True) -> None:
+        """Create the container while the run is being recorded, if it is, and the client gets ready to attach."""
+        if not is_recorded:
+            self._records.add_unrecorded(run_id)
         self._engine_variables[run_id] = self._engines.docker_variables()
         task = asyncio.create_task(self._create(run_id, launch, request))
         timer = asyncio.get_running_loop().call_later(ATTACH_SECONDS, self._on_timeout, run_id)
@@ -199,8 +202,7 @@ class ContainerRuns:
     async def _on_failure(self, run_id: str, pending: PendingContainer, error: CodedError) -> None:
         """Record a run that could not start, or whose engine became unreachable. Without an engine nobody knows how a
         started command ended: that run stays open until an engine answers."""
-        has_started = (await self._records.get(run_id)).state == "running"
-        if isinstance(error, ServiceUnreachableError) and has_started:
+        if isinstance(error, ServiceUnreachableError) and await self._records.has_started(run_id):
             self._schedule_retry()
             return
         self._background.spawn(self._discard(run_id, pending))
@@ -217,6 +219,8 @@ class ContainerRuns:
             container = await pending.task
             await self._on_exit(run_id, container, await self._stop_container(container, "SIGHUP"))
         except ServiceUnreachableError:
+            if self._records.is_unrecorded(run_id):
+                await self._discard(run_id, pending)
             self._schedule_retry()  # the command goes on without the client, or ended: the engine will know
         except CodedError:
             await self._discard(run_id, pending)
@@ -276,7 +280,7 @@ class ContainerRuns:
         self._followed.add(run.id)
         self._engine_variables[run.id] = self._engines.docker_variables()
         try:
-            await self._records.record_placement(run.id, launch)
+            await self._records.stored.record_placement(run.id, launch)
             container = await self._create(run.id, launch, request)
             try:
                 await (await self._engine()).start(container)
@@ -321,7 +325,7 @@ class ContainerRuns:
     async def _store_output(self, run_id: str, container: str) -> None:
         """Write the output from its first byte on: the engine has all of it, however often the daemon was away."""
         engine = await self._engine()
-        stored = StoredOutput(self._records.folder(run_id), self._engines.config.runs.output_bytes)
+        stored = StoredOutput(self._records.stored.folder(run_id), self._engines.config.runs.output_bytes)
         try:
             await asyncio.to_thread(stored.open)
             try:
@@ -367,8 +371,10 @@ class ContainerRuns:
 
     async def _list_unfollowed(self) -> list[RunRecord]:
         """Return the open runs whose end no task of this daemon waits for."""
-        open_runs = [run for run in await self._records.list_open() if run.target == "docker"]
-        return [run for run in open_runs if run.id not in self._followed and run.id not in self._records.starting]
+        open_runs = [run for run in await self._records.stored.list_open() if run.target == "docker"]
+        return [
+            run for run in open_runs if run.id not in self._followed and run.id not in self._records.stored.starting
+        ]
 
     async def _reattach_everywhere(self) -> None:
         """Look after the open runs in each engine that has some."""
@@ -412,7 +418,7 @@ class ContainerRuns:
         """Whether the container of a run must stay."""
         if run_id in self._pending or run_id in self._containers:
             return True
-        run = await self._records.find(run_id)
+        run = await self._records.stored.find(run_id)
         return run is not None and run.state not in ENDED
 
     async def find_images_in_use(self) -> Mapping[str, tuple[str, ...]]:

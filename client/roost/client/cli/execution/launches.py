@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from roost.client.caller import find_word_values
 from roost.client.cli.context import Context
 from roost.client.cli.execution.builds import run_build
+from roost.client.cli.execution.containers import is_in_image, run_in_container, start_shell_in_container
 from roost.client.cli.execution.follow import (
     ATTEMPTS,
     detached_environ,
@@ -72,6 +73,8 @@ def add(subparsers: Subparsers) -> None:
 
 def exec_command(context: Context) -> int:
     command = _typed_command(context, "roost exec -- python -V")
+    if is_in_image(context):
+        return run_in_container(context, command)
     launch, _ = _request_launch(context, command)
 
     def become_command() -> NoReturn:
@@ -86,6 +89,8 @@ def exec_command(context: Context) -> int:
 
 
 def shell_command(context: Context) -> int:
+    if is_in_image(context):
+        return start_shell_in_container(context)
     launch, source = _request_launch(context, [])
     context.note_source(source)
     name = str(source.get("name") or "roost")
