@@ -29,7 +29,7 @@ COMMANDS = [
     ("pip install -r requirements.txt", "`roost add --pip PKG` adds"),
     ("pip3 --quiet uninstall x", "`roost remove PKG` removes"),
     ("conda env create -f x.yml", "`roost init` begins"),
-    ("conda env list", "`roost env list` shows"),
+    ("conda env list", "`roost env list` the environments"),
     ("mamba run -n x python", "`roost run COMMAND` runs"),
     ("uv pip freeze", "`roost lock --write`"),
     ("uv sync --frozen", "`roost build` makes ready"),
