@@ -29,6 +29,7 @@ from roost.daemon.engines.uv.parts.learning import learn_parts
 from roost.daemon.engines.uv.parts.linking import LinkedWheels
 from roost.daemon.engines.uv.prefix import find_altered_wheel_files
 from roost.daemon.engines.uv.request import PipLockRequest, describe_python
+from roost.daemon.integrity.records import load_known_files
 from roost.daemon.integrity.trees import collect_manifest
 from roost.daemon.oci.target_platforms import local_platform
 from roost.daemon.prefixes.linked_wheels import complete_venv, list_venv
@@ -89,11 +90,8 @@ class Bench:
 
 def special_wheel() -> tuple[str, bytes]:
     """A wheel with scripts of both kinds, data, a header, a module that is not ASCII, and byte-code of its own."""
-    name, content = wheel_bytes("special", "1.0")
-    with zipfile.ZipFile(io.BytesIO(content)) as plain:
-        files = {path: plain.read(path) for path in plain.namelist() if not path.endswith("RECORD")}
     info, data = "special-1.0.dist-info", "special-1.0.data"
-    files |= {
+    files = {
         f"{info}/entry_points.txt": b"[console_scripts]\nspecial = special:main\nalso = special:main\n",
         f"{data}/scripts/given": b"#!python\nprint('given')\n",
         f"{data}/scripts/shell": b"#!/bin/sh\necho shell\n",
@@ -104,13 +102,35 @@ def special_wheel() -> tuple[str, bytes]:
         "special_parts/below/empty.txt": b"",
         "special_parts/__pycache__/other.cpython-311.pyc": b"no byte-code",
     }
+    return extend_wheel("special", files)
+
+
+def wheel_with_tool(name: str) -> tuple[str, bytes]:
+    """A wheel with a script of its own metadata, and one that it brings along."""
+    return extend_wheel(
+        name,
+        {
+            f"{name}-1.0.dist-info/entry_points.txt": f"[console_scripts]\ntool = {name}:main\n".encode(),
+            f"{name}-1.0.data/scripts/given": f"#!python\nprint({name!r})\n".encode(),
+            "shared/__init__.py": f"{name!r:9}\n".encode(),
+        },
+    )
+
+
+def extend_wheel(name: str, more: dict[str, bytes]) -> tuple[str, bytes]:
+    """A wheel in version 1.0 with more files."""
+    file, content = wheel_bytes(name, "1.0")
+    with zipfile.ZipFile(io.BytesIO(content)) as plain:
+        files = {path: plain.read(path) for path in plain.namelist() if not path.endswith("RECORD")}
+    info = f"{name}-1.0.dist-info"
+    files |= more
     rows = [f"{path},{encode_digest(text)},{len(text)}\n" for path, text in files.items()]
     files[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"]).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as wheel:
         for path, text in files.items():
             wheel.writestr(path, text)
-    return name, buffer.getvalue()
+    return file, buffer.getvalue()
 
 
 def encode_digest(content: bytes) -> str:
@@ -129,6 +149,8 @@ def bench() -> Iterator[Bench]:
     for name in ("leaf", "other"):
         index.wheel(name, "1.0")
     index.add("special", special_wheel())
+    for name in ("first", "second"):
+        index.add(name, wheel_with_tool(name))
     yield Bench(root, index)
     index.close()
     subprocess.run(["chmod", "-R", "u+w", root], check=True)
@@ -193,8 +215,7 @@ async def test_its_content_is_known_without_looking(bench: Bench) -> None:
 
 
 def edit_in_place(file: Path) -> None:
-    file.write_text("value = 'edited'\n")
-    os.utime(file, (time.time() + 9, time.time() + 9))  # after what unpacking may have taken
+    file.write_text("value = '2.0'\n")
 
 
 def replace_with_the_same(file: Path) -> None:
@@ -274,6 +295,23 @@ async def test_what_is_not_understood_is_not_learned(bench: Bench) -> None:
     await asyncio.to_thread(change)
     assert not (bench.root / "wheels/parts").exists()
     assert [part.name for part in (await bench.linked(wheels))[1].rest] == ["leaf", "other"]
+
+
+async def test_files_of_two_wheels_are_neither_mistaken_nor_learned(bench: Bench) -> None:
+    wheels = await bench.lock("first", "second")
+    both = await bench.installed(wheels)
+    records = await asyncio.to_thread(load_known_files, str(both))
+    seen = await asyncio.to_thread(collect_manifest, str(both), records.digests, time.time_ns() + LATER_NS)
+    for path in ("bin/tool", "bin/given", *(str(each.relative_to(both)) for each in both.rglob("shared/*.py"))):
+        assert seen.files[path][1] == hashlib.sha256((both / path).read_bytes()).hexdigest()
+    await bench.learn(both, wheels)
+    for wheel in wheels:
+        prefix, linked = await bench.linked([wheel])
+        if linked.rest:
+            await bench.engine.install(linked.rest, prefix=str(prefix), python_path=str(prefix / "bin/python"))
+        assert f"from {wheel.name} import main" in (prefix / "bin/tool").read_text()
+        assert f"print({wheel.name!r})" in (prefix / "bin/given").read_text()
+        assert await asyncio.to_thread(find_altered_wheel_files, str(prefix), wheel) == []
 
 
 async def test_what_was_written_with_the_manifest_is_read_again(bench: Bench) -> None:

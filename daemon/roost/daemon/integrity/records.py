@@ -68,11 +68,17 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
 def load_known_files(prefix: str) -> KnownFiles:
     """Return the digests of all files that have one in a record. Blocks.
 
-    A record that can't be read has none. conda's come first: where it installed a wheel's files, it may have rewritten
-    them.
+    A record that can't be read has none, and neither has a file that two wheels list with other digests: either may
+    have been installed last. conda's come first: where it installed a wheel's files, it may have rewritten them.
     """
-    digests = dict(_wheel_digests(prefix))
+    digests: dict[str, str] = {}
+    ambiguous: set[str] = set()
+    for path, digest in _wheel_digests(prefix):
+        if digests.setdefault(path, digest) != digest:
+            ambiguous.add(path)
     wheel_folders = frozenset(map(os.path.dirname, digests))
+    for path in ambiguous:
+        del digests[path]
     for record in glob.glob(os.path.join(glob.escape(prefix), "conda-meta", "*.json")):
         try:
             files = read_linked_files(record)

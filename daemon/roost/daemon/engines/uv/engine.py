@@ -93,6 +93,7 @@ class PipEngine:
         self._holds = holds or Holds()
         self.cache_dir = cache_dir
         self._wheels_dir = wheels_dir
+        self._marks = os.path.join(wheels_dir, "checked")
         self._store = WheelStore(wheels_dir)
         binary = uv_binary or os.fsdecode(find_uv_bin())
         self._process = UvProcess(binary, cache_dir, scratch, timeout=config.timeout, retries=config.retries)
@@ -297,10 +298,9 @@ class PipEngine:
 
     async def _check_unpacked(self, wheels: Sequence[Wheel], progress: Progress) -> None:
         """Check what was unpacked. A package that fails leaves the cache, so that it is checked again."""
-        names, marks = {wheel.name for wheel in wheels}, os.path.join(self._wheels_dir, "checked")
-        limit = self._config.unpacked_bytes
+        names, limit = {wheel.name for wheel in wheels}, self._config.unpacked_bytes
         try:
-            await asyncio.to_thread(check_unpacked, self.cache_dir, marks, names, limit, progress)
+            await asyncio.to_thread(check_unpacked, self.cache_dir, self._marks, names, limit, progress)
         except UnpackedFaultsError as faults:
             await self._clean_cache(faults.packages)
             raise faults.error from None
@@ -418,7 +418,7 @@ class PipEngine:
 
     async def _drop_damaged(self, wheels: Sequence[Wheel], *, thorough: bool) -> list[str]:
         names = {wheel.name for wheel in wheels}
-        damaged = await asyncio.to_thread(find_damaged, self.cache_dir, names, thorough=thorough)
+        damaged = await asyncio.to_thread(find_damaged, self.cache_dir, self._marks, names, thorough=thorough)
         if damaged:
             await self._clean_cache(sorted(damaged))
         return sorted(damaged)

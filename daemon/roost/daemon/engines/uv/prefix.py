@@ -13,6 +13,7 @@ from email.parser import BytesHeaderParser
 
 from roost.model.locks.lock import Wheel
 
+_ALGORITHMS = ("sha256", "sha384", "sha512")
 _INSTEAD = (
     "This prefix belongs to roost and is shared by everything that has the same lock; what is installed here by hand "
     "is noticed and undone. Add the package to the environment file instead: the next `roost run` has it."
@@ -40,19 +41,19 @@ def normalize_name(name: str) -> str:
 
 
 def find_altered_wheel_files(prefix: str, wheel: Wheel) -> list[str]:
-    """Return the files of ``wheel`` in ``prefix`` that no longer exist or do not have the sha256 of its RECORD.
+    """Return the files of ``wheel`` in ``prefix`` that no longer exist or do not have the digest in its RECORD.
 
     Blocks: reads every file.
     """
     folder = find_dist_info(prefix, wheel)
     rows = read_record(folder) if folder else []
-    return [path for path, digest in rows if digest and record_digest(path) != digest]
+    return [path for path, digest in rows if not has_digest(path, digest)]
 
 
 def read_record(folder: str) -> list[tuple[str, str]]:
     """Return the absolute path and the digest of each file in the RECORD of a ``.dist-info`` folder. Blocks.
 
-    A digest is ``sha256=…`` as RECORD has it, or empty. Without a RECORD there are no files.
+    A digest is as RECORD has it, such as ``sha256=…``, or empty. Without a RECORD there are no files.
     """
     base = os.path.dirname(folder)
     try:
@@ -82,17 +83,21 @@ def read_requirements(prefix: str, wheels: Sequence[Wheel]) -> tuple[list[str], 
     return requirements, specifiers
 
 
-def record_digest(path: str) -> str | None:
-    """Return the digest of a file as RECORD has it, or ``None`` if the file can't be read. Blocks.
+def has_digest(path: str, listed: str) -> bool:
+    """Return whether a file has the digest ``listed`` in a RECORD, ``<algorithm>=<urlsafe base64 without padding>``;
+    every file, even a missing one, has the empty one, and one of an algorithm that the format does not allow. Blocks.
 
-    It is ``sha256=<urlsafe base64 without padding>``. Source: PyPA's binary distribution format.
+    Source: PyPA's binary distribution format.
     """
+    algorithm, _, value = listed.partition("=")
+    if algorithm not in _ALGORITHMS:
+        return True
     try:
         with open(path, "rb") as file:
-            digest = hashlib.sha256(file.read()).digest()
+            digest = hashlib.file_digest(file, algorithm).digest()
     except OSError:
-        return None
-    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return False
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == value.rstrip("=")
 
 
 def mark_venv(prefix: str) -> None:

@@ -25,6 +25,7 @@ from roost.daemon.engines.uv.parts.files import (
 from roost.daemon.engines.uv.parts.part import PartFile, PartLink, WheelPart, list_folders
 from roost.daemon.engines.uv.prefix import find_dist_info, normalize_name
 from roost.daemon.engines.uv.unpacked.cache import list_unpacked
+from roost.daemon.engines.uv.unpacked.record import encode_digest
 from roost.model.locks.lock import Wheel
 from roost.store.disk.regular_files import open_regular
 
@@ -100,7 +101,7 @@ def _learn_part(
     written: dict[str, PartFile] = {}
     device = os.stat(archive).st_dev
     used: set[str] = set()
-    for path in _read_paths(os.path.join(info, "RECORD")):
+    for path, listed in _read_rows(os.path.join(info, "RECORD")).items():
         full = os.path.normpath(os.path.join(site, path))
         if not full.startswith(prefix + os.sep):
             raise UnknownPartError
@@ -111,6 +112,8 @@ def _learn_part(
         if not stat.S_ISREG(status.st_mode) or status.st_size != size:
             raise UnknownPartError
         source = sources.get(status.st_ino) if status.st_dev == device else None
+        if name != record and not _is_own(listed, digest, is_written=source is None):
+            raise UnknownPartError
         if source is None:
             written[name] = _read_written(full, name, os.path.basename(info), status, digest)
         else:
@@ -181,9 +184,18 @@ def _map_sources(archive: str) -> dict[int, str]:
     return found
 
 
-def _read_paths(record: str) -> list[str]:
+def _read_rows(record: str) -> dict[str, str]:
+    """Return the digest of each path in a RECORD; empty if it states none."""
     with open(record, encoding="utf-8", newline="") as file:
-        return list(dict.fromkeys(row[0] for row in csv.reader(file) if row))
+        return {row[0]: row[1] if len(row) > 1 else "" for row in csv.reader(file) if row}
+
+
+def _is_own(listed: str, digest: str, *, is_written: bool) -> bool:
+    """Return whether a file whose sha256 is ``digest`` (hex) is the one that RECORD lists with the digest ``listed``,
+    and not that of another wheel, which was installed over it. uv lists each that it writes with its digest."""
+    if not listed.startswith("sha256="):
+        return not is_written
+    return listed == f"sha256={encode_digest(bytes.fromhex(digest))}"
 
 
 def _may_be_unused(source: str, record: str) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 
 from packaging.utils import canonicalize_version
 
-from roost.daemon.engines.uv.prefix import normalize_name, read_record, record_digest
+from roost.daemon.engines.uv.prefix import has_digest, normalize_name, read_record
 from roost.model.locks.lock import Wheel
 
 _UNPACK_SECONDS = 2.0
@@ -21,13 +22,14 @@ def list_unfinished(cache_dir: str) -> list[str]:
     return [*glob.glob(f"{cache}/.tmp*"), *glob.glob(f"{cache}/*/.tmp*")]
 
 
-def find_damaged(cache_dir: str, names: Collection[str], *, thorough: bool) -> set[str]:
+def find_damaged(cache_dir: str, marks: str, names: Collection[str], *, thorough: bool) -> set[str]:
     """Return those of ``names`` whose unpacked copy in uv's cache differs from its RECORD. Blocks.
 
     Prefixes share these files by hard links, so an edit in place in a prefix changes the cache too. ``thorough`` reads
-    every file; otherwise only files that were modified after their package was unpacked are read.
+    every file; otherwise only files that were modified after their package was checked (``marks``, of ``checks``) or,
+    if it was not, after it was unpacked are read.
     """
-    return {name for name, folder in list_unpacked(cache_dir) if name in names and _is_damaged(folder, thorough)}
+    return {name for name, folder in list_unpacked(cache_dir) if name in names and _is_damaged(folder, marks, thorough)}
 
 
 def find_absent(cache_dir: str, wheels: Sequence[Wheel], files: Collection[str]) -> list[str]:
@@ -54,19 +56,23 @@ def list_unpacked(cache_dir: str) -> Iterator[tuple[str, str]]:
         yield normalize_name(name), folder
 
 
-def _is_damaged(folder: str, thorough: bool) -> bool:
-    rows = [(path, digest) for path, digest in read_record(folder) if digest.startswith("sha256=")]
-    suspects = rows if thorough else _select_modified(rows, os.path.join(folder, "METADATA"))
-    return any(record_digest(path) != digest for path, digest in suspects)
+def _is_damaged(folder: str, marks: str, thorough: bool) -> bool:
+    limit = _find_limit(folder, os.path.join(marks, os.path.basename(os.path.dirname(folder))))
+    return any(
+        (thorough or _modified_at(path) >= limit) and not has_digest(path, digest)
+        for path, digest in read_record(folder)
+        if digest
+    )
 
 
-def _select_modified(rows: Sequence[tuple[str, str]], reference: str) -> list[tuple[str, str]]:
-    """Return the rows whose file is missing or newer than ``reference``, one of the last files to be unpacked."""
-    try:
-        limit = os.stat(reference).st_mtime + _UNPACK_SECONDS
-    except OSError:
-        return list(rows)
-    return [(path, digest) for path, digest in rows if _modified_at(path) > limit]
+def _find_limit(folder: str, mark: str) -> float:
+    """Return the time from which on a change of an unpacked file may not have been seen. Its ``mark`` has the time at
+    which the check began that has read all files."""
+    with suppress(OSError):
+        return os.stat(mark).st_mtime
+    with suppress(OSError):
+        return os.stat(os.path.join(folder, "METADATA")).st_mtime + _UNPACK_SECONDS
+    return 0.0
 
 
 def _modified_at(path: str) -> float:

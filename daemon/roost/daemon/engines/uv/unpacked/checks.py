@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -29,6 +30,9 @@ from roost.daemon.jobs.unpacking import exceeds, too_large_error
 from roost.model.errors import CodedError
 from roost.store.disk.regular_files import open_regular
 
+_CLOCK_NS = 50 * 10**6
+"""How far the times of a file system may be behind the clock."""
+
 
 class UnpackedFaultsError(Exception):
     """Wheels that may not be used, by their normalized names, and the error to raise when they have left the cache."""
@@ -42,8 +46,9 @@ class UnpackedFaultsError(Exception):
 def check_unpacked(cache_dir: str, marks: str, names: Collection[str], limit: int, progress: Progress) -> None:
     """Check the unpacked wheels of these normalized names that were not checked before: reads all of their files.
 
-    ``marks``: a folder with an empty file for each folder of the cache that was checked. Lesser faults go into the log
-    of ``progress``. Blocks.
+    ``marks``: a folder with an empty file for each folder of the cache that was checked. Its mtime is the time at which
+    the check began: whatever changes a file later leaves a later mtime (``cache.find_damaged``). Lesser faults go into
+    the log of ``progress``. Blocks.
 
     Raises: UnpackedFaultsError if a RECORD contradicts its wheel, or if a wheel has more than ``limit`` bytes.
     """
@@ -57,14 +62,15 @@ def check_unpacked(cache_dir: str, marks: str, names: Collection[str], limit: in
             continue
         if exceeds(os.path.dirname(info), limit):
             raise UnpackedFaultsError([name], too_large_error(f"The wheel of {name}", limit))
+        began = time.time_ns() - _CLOCK_NS
         faults = _examine(os.path.dirname(info), os.path.basename(info))
         if fatal := [fault for fault in faults if fault.kind in FATAL]:
             bad[os.path.basename(info).removesuffix(".dist-info")] = fatal
             continue
         if faults:
             progress.log(format_warning(name, faults))
-        with open(os.path.join(marks, mark), "w", encoding="ascii"):
-            pass
+        with open(os.path.join(marks, mark), "w", encoding="ascii") as file:
+            os.utime(file.fileno(), ns=(began, began))
     for mark in checked - present:
         with suppress(OSError):
             os.unlink(os.path.join(marks, mark))
