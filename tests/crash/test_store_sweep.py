@@ -187,7 +187,7 @@ async def ready_after(do, point, root):
         assert bool(ready) == (name == "publish.committed")
         assert (current is not None) == bool(ready)  # in one transaction
     elif do == "delete":
-        assert bool(ready) == (name == "delete.locked")
+        assert bool(ready) == (name in ("delete.locked", "delete.barred"))
     elif do == "retire":
         assert not ready
     else:
@@ -235,6 +235,7 @@ def test_traces_name_each_step_of_the_protocols(children, roots):
     ]
     assert [p.split(":")[0] for p in children.points("delete", roots.begin("delete")) if "recover" not in p] == [
         "delete.locked",
+        "delete.barred",
         "delete.marked",
         "delete.unleased",
         "delete.moved",

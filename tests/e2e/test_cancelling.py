@@ -90,7 +90,7 @@ async def work(pip_index: PipIndex) -> AsyncIterator[Services]:
         events,
         Lifecycle(0),
         "",
-        find_tools(),
+        find_tools(str(root)),
         LastCaller(),
     )
     yield made

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,17 +18,26 @@ from roost.daemon.definitions.stamps import is_stable, is_unchanged, stamp, stam
 from roost.daemon.launch.folder import LaunchFolder, find_tools
 from roost.daemon.launch.plan import PlanChoices, plan_key
 from roost.model.records import FileStamp, VariableChange
+from roost.store.disk.lease_files import is_held, try_lock_exclusively
 from roost.store.sources.discover import find_script
 
 PRINT = ("python", "-c", "import sys; print(sys.prefix)")
 SHELLS = [path for path in ("/bin/dash", "/bin/bash") if os.path.exists(path)]
 
-pytestmark = pytest.mark.skipif(find_tools() is None, reason="GNU stat and flock(1) are not on this machine")
+pytestmark = pytest.mark.skipif(find_tools("/tmp") is None, reason="GNU stat and flock(1) are not on this machine")
 
 
 @pytest.fixture(params=SHELLS)
 def roots(request):
     made = LaunchRoot(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), request.param)
+    yield made
+    made.remove()
+
+
+@pytest.fixture(params=SHELLS)
+def locking(request):
+    """On a file system whose files can't be barred."""
+    made = LaunchRoot(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), request.param, locks=True)
     yield made
     made.remove()
 
@@ -63,26 +74,41 @@ def test_the_command_holds_the_lease_and_its_use_is_recorded(roots):
     assert roots.lease.stat().st_mtime > 1
 
 
-def test_a_running_command_keeps_others_from_the_lease(root):
-    root.leave(list(PRINT))
-    words = ["exec", "--", "python", "-c", "print('up', flush=True); input()"]
-    with subprocess.Popen(
-        [root.bin / "roost", *words], cwd=root.work, env=root.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
-        assert child.stdout.readline() == b"up\n"
-        with open(root.lease) as lease, pytest.raises(BlockingIOError):
-            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        child.communicate(b"\n")
-        with open(root.lease) as lease:
-            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def test_a_running_command_keeps_others_from_the_lease(root, locking):
+    for made in (root, locking):
+        made.leave(list(PRINT))
+        words = ["exec", "--", "python", "-c", "print('up', flush=True); input()"]
+        with subprocess.Popen(
+            [made.bin / "roost", *words], cwd=made.work, env=made.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as child:
+            assert child.stdout.readline() == b"up\n"
+            assert is_held(str(made.lease))
+            with open(made.lease) as lease, pytest.raises(BlockingIOError) if made is locking else nullcontext():
+                fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            child.communicate(b"\n")
+            assert not is_held(str(made.lease))
 
 
-def test_an_exclusively_locked_lease_is_noticed(root):
-    root.leave(list(PRINT))
-    with open(root.lease) as lease:
+def test_an_exclusively_locked_lease_is_noticed(locking):
+    locking.leave(list(PRINT))
+    with open(locking.lease) as lease:
         fcntl.flock(lease, fcntl.LOCK_EX)
-        assert asks(root)
-    assert runs(root)
+        assert asks(locking)
+    assert runs(locking)
+
+
+def test_who_opens_a_barred_lease_waits_and_notices_the_removal(roots):
+    roots.leave(list(PRINT))
+    hold = try_lock_exclusively(str(roots.lease))
+    assert hold.bar()
+    command = [roots.bin / "roost", "exec", "--", *PRINT]
+    with subprocess.Popen(command, cwd=roots.work, env=roots.environ, stdout=subprocess.PIPE, text=True) as child:
+        while hold.is_whole():  # until it opens the lease: the kernel notes at once that the bar is to end
+            time.sleep(0.001)
+        assert child.poll() is None
+        roots.lease.unlink()
+        hold.close()
+        assert child.communicate()[0].startswith("asked <exec>")
 
 
 def test_a_removed_lease_is_noticed_and_not_made_again(root):

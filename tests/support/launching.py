@@ -31,7 +31,8 @@ def settled_identity(path: str | Path) -> FileStamp:
 
 
 class LaunchRoot:
-    def __init__(self, base: Path, shell: str = "/bin/sh") -> None:
+    def __init__(self, base: Path, shell: str = "/bin/sh", *, locks: bool = False) -> None:
+        """``locks``: as on a file system whose files can't be barred."""
         self.base = Path(os.path.realpath(base))
         self.root = self.base / "root"
         self.work = self.base / "work"
@@ -42,7 +43,8 @@ class LaunchRoot:
             folder.mkdir()
         self._install(shell)
         self._make_prefix()
-        self.folder = LaunchFolder(str(self.root / "launch"), str(self.root / "trash"), find_tools())
+        tools = find_tools("/none" if locks else str(self.base))
+        self.folder = LaunchFolder(str(self.root / "launch"), str(self.root / "trash"), tools)
         self.file = self.work / "requirements.txt"
         self.file.write_text("six\n")
         self.environ = {

@@ -41,7 +41,7 @@ async def open_services(config: ConfigFile) -> AsyncIterator[Services]:
         events,
         Lifecycle(0),
         "",
-        find_tools(),
+        find_tools(root),
         LastCaller(),
     )
     try:

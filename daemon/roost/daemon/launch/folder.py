@@ -14,18 +14,22 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
+
 from roost.daemon.definitions.stamps import STAT_FORMAT, is_stable, stamp
 from roost.daemon.launch.plan import FORMAT, LaunchPlan, Tools, render
 from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
+from roost.store.disk.lease_files import can_bar
 from roost.wire import installation
 
 _CACHED_PLANS = 200
 """Plans whose text is kept in memory, 2 kB each."""
 
 
-def find_tools() -> Tools | None:
+def find_tools(prefixes: str) -> Tools | None:
     """Return GNU stat and flock(1) of this machine, after a trial against what Python sees; ``None`` if one is missing
-    or does not agree: then no plans are written on this machine. Blocking."""
+    or does not agree: then no plans are written on this machine. flock is left out if the folder ``prefixes`` is on a
+    file system where no lock is needed. Blocking."""
     paths = [shutil.which(name, path="/usr/bin:/bin:" + os.environ.get("PATH", "")) for name in ("stat", "flock")]
     if None in paths:
         return None
@@ -34,9 +38,13 @@ def find_tools() -> Tools | None:
         printed = subprocess.run(
             [tools.stat, "-L", "-c", STAT_FORMAT, "--", probe.name], capture_output=True, check=False
         )
-        locked = subprocess.run([tools.flock, "-s", "-n", str(probe.fileno())], pass_fds=[probe.fileno()], check=False)
+        locked = subprocess.run(
+            [str(tools.flock), "-s", "-n", str(probe.fileno())], pass_fds=[probe.fileno()], check=False
+        )
         agrees = printed.stdout.decode().strip() == stamp(probe.name)
-    return tools if agrees and locked.returncode == 0 else None
+    if not agrees or locked.returncode != 0:
+        return None
+    return msgspec.structs.replace(tools, flock=None) if can_bar(prefixes) else tools
 
 
 def link_launcher(folder: str) -> None:

@@ -7,7 +7,8 @@ than it is true, so it states everything that its answer depends on, and the lau
 * every file of a higher rank is still absent, over all folders that were searched;
 * every file that was read (environment file, nested ones, config, script) and every guard of the prefix has the same
   device, inode, size, mtime *and ctime*. The ctime can't be set back, so a replacement with an older date is noticed;
-* the prefix's lease is locked (shared) and still existed afterwards, so the prefix can't be removed meanwhile.
+* the prefix's lease is open (and locked, shared, where the file system can't bar files: see
+  ``store.disk.lease_files``) and still existed afterwards, so the prefix can't be removed meanwhile.
 
 What no stat can show (a new generation, a promotion, a label, a retired prefix) the daemon announces: it makes such
 changes inside ``folder.invalidate_launch_plans``, which first deletes all plans and prevents that one is written until
@@ -40,7 +41,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute paths of GNU stat and of flock(1), tried by ``folder.find_tools``."""
 
     stat: str
-    flock: str
+    flock: str | None
+    """``None`` if no lock is needed: who deletes a prefix sees that its lease is open."""
 
 
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,14 +171,15 @@ def _request_tests(plan: LaunchPlan) -> Iterator[str]:
 
 
 def _file_tests(plan: LaunchPlan, present: Sequence[FileStamp], tools: Tools) -> Iterator[str]:
-    """Yield lines that lock the lease and compare the state of all files.
+    """Yield lines that compare the state of all files, with the lease open (and locked, if that is needed).
 
-    flock runs beside stat: each costs a process, and there is more than one core. stat takes longer, which leaves time
-    for a look at whether the shell dropped variables: then the client starts the command, which gets them all. The name
-    of a lease is never used again; if the lease still exists once the lock is held, then the prefix was not being
-    removed. In the C locale stat writes a point into its numbers, and both start faster.
+    A process beside stat, which each costs time, and there is more than one core: it looks whether the shell dropped
+    variables (then the client starts the command, which gets them all), and becomes flock. The name of a lease is never
+    used again; if the lease still exists once it is open and locked, then the prefix was not being removed. In the C
+    locale stat writes a point into its numbers, and both start faster.
     """
-    yield f"{{ _roost_has_all && LC_ALL=C exec {_quote(tools.flock)} -s -n 9; }} 2>/dev/null &"
+    lock = f" && LC_ALL=C exec {_quote(tools.flock)} -s -n 9" if tools.flock else ""
+    yield f"{{ _roost_has_all{lock}; }} 2>/dev/null &"
     paths = " ".join(_quote(guard.path) for guard in present)
     yield f"_roost_seen=$(LC_ALL=C {_quote(tools.stat)} -L -c {_quote(STAT_FORMAT)} -- {paths} 2>/dev/null)"
     yield "wait $! || return 1"

@@ -82,7 +82,7 @@ async def _start_services(app: web.Application) -> None:
     # The first request reads the config again, after the state of its file: a change since the start is noticed.
     unseen = FileStamp(path=config.expected_path, identity="")
     socket = socket_path(app[STORE].layout.root)
-    tools = await asyncio.to_thread(find_tools)
+    tools = await asyncio.to_thread(find_tools, app[STORE].layout.prefixes)
     await asyncio.to_thread(link_launcher, app[STORE].layout.programs)
     services = create_services(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools, app[CALLER])
     app[SERVICES] = services

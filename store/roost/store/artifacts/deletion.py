@@ -1,15 +1,17 @@
 """The delete protocol of a prefix, safe at every instant:
 
-1. take the exclusive lock of the lease file, and look whether a process uses the prefix without holding that lock
+1. take the exclusive lock of the lease file, look whether a process uses the prefix without having that file open, and
+   bar the file, which the kernel refuses while anybody has it open
 2. set the row to ``deleting`` in a transaction
-3. unlink the lease file
+3. unlink the lease file; if the bar was broken since (the daemon was stopped in between for most of a minute), somebody
+   may have come in: leave the rest to a further deletion
 4. rename the prefix into the trash
 5. delete it there, and the files beside it
 6. delete the row
 
-A process that still finds the lease file and locks it either finds its prefix complete, or finds that the path no
-longer exists and asks the daemon again. Step 5 may be interrupted: a further deletion finds the content in the trash by
-its name, and goes on.
+A process that opens the lease file, and locks it where files can't be barred, either finds its prefix complete, or
+finds that the path no longer exists and asks the daemon again. Step 5 may be interrupted: a further deletion finds the
+content in the trash by its name, and goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from roost.model.records import Artifact
 from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
 from roost.store.disk.file_ops import list_names, move_to_trash, remove_tree, sync_folder
 from roost.store.disk.layout import Layout
-from roost.store.disk.lease_files import find_holders, try_lock_exclusively
+from roost.store.disk.lease_files import ExclusiveLease, find_holders, try_lock_exclusively
 from roost.store.disk.process_uses import find_process_uses
 from roost.store.failpoints import failpoint, operation
 from roost.store.index.index import Index
@@ -57,25 +59,27 @@ async def remove_prefix(layout: Layout, index: Index, artifact: Artifact, reap: 
 async def _move(layout: Layout, index: Index, artifact: Artifact) -> Kept | None:
     """Move the prefix into the trash, unless something needs it."""
     try:
-        descriptor = await asyncio.to_thread(try_lock_exclusively, artifact.lease_path)
-        if descriptor is None:
+        hold = await asyncio.to_thread(try_lock_exclusively, artifact.lease_path)
+        if hold is None:
             return await asyncio.to_thread(_find_holder, artifact)
     except FileNotFoundError:  # an earlier deletion was interrupted after step 3, or the file was deleted from outside
-        descriptor = None
+        hold = None
     try:
         failpoint("delete.locked")
         users = (await asyncio.to_thread(find_process_uses, [artifact.path]))[artifact.path]
         if users:
             return Kept(reason=users[0])
+        if hold is not None and not hold.bar():
+            return await asyncio.to_thread(_find_holder, artifact)
+        failpoint("delete.barred")
         if not await index.artifacts.mark_deleting(artifact.id):
             protections = await index.artifacts.list_protections(artifact.id)
             return Kept(reason=next(iter(protections), "build"))
         failpoint("delete.marked")
-        await finish_thread_despite_cancel(_move_content, layout, artifact)
-        return None
+        return await finish_thread_despite_cancel(_move_content, layout, artifact, hold)
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        if hold is not None:
+            hold.close()
 
 
 def _find_holder(artifact: Artifact) -> Kept:
@@ -83,14 +87,17 @@ def _find_holder(artifact: Artifact) -> Kept:
     return Kept(reason=next(iter(holders), "process:unknown"))
 
 
-def _move_content(layout: Layout, artifact: Artifact) -> None:
+def _move_content(layout: Layout, artifact: Artifact, hold: ExclusiveLease | None) -> Kept | None:
     with suppress(FileNotFoundError):
         os.unlink(artifact.lease_path)
     operation("unlink", artifact.lease_path)
     failpoint("delete.unleased")
+    if hold is not None and not hold.is_whole():
+        return Kept(reason="process:unknown")
     move_to_trash(artifact.path, layout.trash)
     sync_folder(layout.prefixes)
     failpoint("delete.moved")
+    return None
 
 
 def _find_in_trash(layout: Layout, artifact: Artifact) -> list[str]:

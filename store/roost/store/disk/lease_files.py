@@ -1,15 +1,17 @@
-"""The lease file of a prefix: every process in the prefix holds a shared flock(2) on it, inherited across exec.
+"""The lease file of a prefix: every process in the prefix has it open, inherited across exec, and most hold a shared
+flock(2) on it.
 
-The kernel releases the lock when the last process ends, so nothing has to be cleaned up. The file's mtime is the time
-of the last use. A deletion takes the exclusive lock without waiting and unlinks the file before it moves the prefix; a
-launcher must therefore check, after it has locked the file, that the file's path still exists. All functions block, but
-never for long.
+The kernel closes the file when the last process ends, so nothing has to be cleaned up. The file's mtime is the time of
+the last use. A deletion takes the exclusive lock without waiting, has the kernel bar the file (``ExclusiveLease``), and
+unlinks it before it moves the prefix; a launcher must therefore check, after it has opened the file (and locked it,
+where the file system can't bar files), that the file's path still exists. All functions block, but never for long.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -25,8 +27,42 @@ def create_lease(path: str) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def try_lock_exclusively(path: str) -> int | None:
-    """Return a descriptor that holds the exclusive lock (close it to release), or ``None`` if the lock is held.
+class ExclusiveLease:
+    """The exclusive hold of a deletion on a lease file.
+
+    It has two parts. The exclusive flock(2) excludes who locks the file. The bar excludes who only has it open: a write
+    lease of the kernel (fcntl(2), "Leases"), which is granted only if nobody else has the file open, in whatever user
+    or PID namespace, and makes everybody wait who opens it afterwards. The kernel ends a bar that makes somebody wait
+    for longer than ``/proc/sys/fs/lease-break-time`` (45 seconds), as of a daemon that is stopped: so whoever has
+    unlinked the file asks ``is_whole`` before anything irreversible.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._is_barred = False
+
+    def bar(self) -> bool:
+        """Bar the file; return ``False`` if another process has it open. Where the file system can't bar files,
+        processes hold locks, and this does nothing."""
+        try:
+            self._is_barred = _try_bar(self._descriptor)
+        except OSError:
+            return True
+        return self._is_barred
+
+    def is_whole(self) -> bool:
+        """Return whether nobody has opened the file since ``bar``."""
+        return not self._is_barred or fcntl.fcntl(self._descriptor, fcntl.F_GETLEASE) == fcntl.F_WRLCK
+
+    def close(self) -> None:
+        """Release the hold."""
+        if self._is_barred:  # a process that is being started may have a copy of the descriptor for a moment
+            _unbar(self._descriptor)
+        os.close(self._descriptor)
+
+
+def try_lock_exclusively(path: str) -> ExclusiveLease | None:
+    """Return the exclusive hold on a lease file, which is not barred yet, or ``None`` if a lock is held.
 
     Raises:
         FileNotFoundError: the lease file doesn't exist, so that no process can begin to hold it either.
@@ -37,7 +73,46 @@ def try_lock_exclusively(path: str) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    return descriptor
+    return ExclusiveLease(descriptor)
+
+
+def can_bar(folder: str) -> bool:
+    """Return whether files of a folder can be barred, after a trial: only then need launchers hold no lock."""
+    path = os.path.join(folder, f".bar.{os.getpid()}")
+    try:
+        own = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
+    try:
+        other = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            is_refused = not _try_bar(own)
+        finally:
+            os.close(other)
+        return is_refused and _try_bar(own)
+    except OSError:
+        return False
+    finally:
+        os.close(own)
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def _try_bar(descriptor: int) -> bool:
+    """Take the kernel's write lease; return ``False`` if the file is open elsewhere. Raises: OSError if the file system
+    has none, or the file is another user's."""
+    # The signal that tells of a break would end the process (SIGIO); this one is ignored by default.
+    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _unbar(descriptor: int) -> None:
+    with suppress(OSError):
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
 
 def try_lock_shared(path: str) -> int | None:
@@ -58,22 +133,28 @@ def try_lock_shared(path: str) -> int | None:
 
 
 def is_held(path: str) -> bool:
-    """Return whether any process holds a lock on a file; ``False`` if the file doesn't exist."""
-    return _probe_lock(path, fcntl.LOCK_EX)
+    """Return whether any process has a lease file open or locked; ``False`` if the file doesn't exist."""
+    try:
+        hold = try_lock_exclusively(path)
+    except FileNotFoundError:
+        return False
+    if hold is None:
+        return True
+    try:
+        return not hold.bar()
+    finally:
+        hold.close()
 
 
 def is_held_exclusively(path: str) -> bool:
-    """As ``is_held``, for a lock that its holder takes exclusively: the probe itself takes only a shared lock."""
-    return _probe_lock(path, fcntl.LOCK_SH)
-
-
-def _probe_lock(path: str, lock: int) -> bool:
+    """Return whether any process holds the exclusive lock on a file; ``False`` if the file doesn't exist. The probe
+    itself takes only a shared lock."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
@@ -98,7 +179,8 @@ def latest_use(recorded: str, path: str | None) -> str:
 
 def find_holders(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the processes that have each lease file open, without touching a lock: ``process:<pid>``, or
-    ``process:unknown`` for a lock whose holder can't be seen (another user's, or one outside this PID namespace).
+    ``process:unknown`` if it is open or locked and the holder can't be seen (another user's process, or one outside
+    this PID namespace).
 
     Source: proc(5). ``/proc/<pid>/fd`` names the open files of processes; ``/proc/locks`` lists the locks by inode.
     """
@@ -117,9 +199,22 @@ def _format_holders(path: str, pids: set[int], locked: set[int] | None) -> tuple
         return tuple(f"process:{pid}" for pid in sorted(pids))
     with suppress(OSError):
         # Without /proc only a probe of the lock remains; it may turn away a launcher that comes in that very instant.
-        if is_held(path) if locked is None else os.stat(path).st_ino in locked:
+        if is_held(path) if locked is None else os.stat(path).st_ino in locked or _is_open(path):
             return ("process:unknown",)
     return ()
+
+
+def _is_open(path: str) -> bool:
+    """Return whether any process has a file open. Who opens it in this instant waits for the end of the probe. Raises:
+    OSError if the kernel can't tell."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not _try_bar(descriptor):
+            return True
+        _unbar(descriptor)
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _list_numbers(folder: str) -> list[int]:

@@ -96,11 +96,11 @@ async def test_a_source_that_was_edited_is_not_compiled(tmp_path: Path) -> None:
 
 async def test_a_prefix_that_is_being_deleted_is_left(tmp_path: Path) -> None:
     task = make_prefix(tmp_path)
-    descriptor = try_lock_exclusively(task.lease_path)
-    assert descriptor is not None
+    hold = try_lock_exclusively(task.lease_path)
+    assert hold is not None
     with pytest.raises(PrefixInUseError):
         await complete_bytecode(task)
-    os.close(descriptor)
+    hold.close()
     os.unlink(task.lease_path)
     with pytest.raises(PrefixInUseError):
         await complete_bytecode(task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import subprocess
@@ -13,6 +14,8 @@ import pytest_asyncio
 
 from roost.model.records import LeaseTarget
 from roost.store.artifacts.artifact_store import ArtifactUnknownError
+from roost.store.disk import lease_files
+from roost.store.disk.lease_files import ExclusiveLease
 from roost.store.failpoints import TRACE
 from roost.store.store import Store
 
@@ -26,10 +29,10 @@ async def artifact(store, lock_of, fill):
     return await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
 
 
-@pytest.fixture
-def holder(artifact):
-    """A process that holds the lease as a run does: a lock taken before exec, inherited by the command."""
-    script = 'exec 9<"$1"; flock -s -n 9 || exit 9; echo held; exec sleep 600'
+@pytest.fixture(params=["flock -s -n 9 || exit 9;", ""], ids=["locked", "open"])
+def holder(artifact, request):
+    """A process that holds the lease as a run does: opened (and locked) before exec, inherited by the command."""
+    script = f'exec 9<"$1"; {request.param} echo held; exec sleep 600'
     process = subprocess.Popen(["/bin/sh", "-c", script, "sh", artifact.lease_path], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     yield process
@@ -84,12 +87,50 @@ async def test_usage_names_the_process(store, artifact, holder):
     assert row.protected_by == ()
 
 
-async def test_a_lock_without_a_visible_process_is_told_as_such(store, artifact):
+@pytest.mark.parametrize("is_locked", [True, False])
+async def test_a_lease_without_a_visible_process_is_told_as_such(store, artifact, is_locked):
     # held by this very process, which does not count itself as a user
     with open(artifact.lease_path) as stream:
-        fcntl.flock(stream, fcntl.LOCK_SH)
+        if is_locked:
+            fcntl.flock(stream, fcntl.LOCK_SH)
         (row,) = await store.artifacts.list_usage()
+        assert await store.artifacts.delete(artifact.id) is False
     assert row.protected_by == ("process:unknown",)
+    assert (await store.artifacts.list_usage())[0].protected_by == ()
+    assert await store.artifacts.delete(artifact.id) is True
+
+
+async def test_whoever_came_in_by_a_broken_bar_keeps_the_prefix(store, artifact, monkeypatch):
+    # As when the daemon is stopped for a minute after it has barred the lease: the kernel lets the launcher in.
+    monkeypatch.setattr(ExclusiveLease, "is_whole", lambda hold: False)
+    assert await store.artifacts.delete(artifact.id) is False
+    assert os.path.isdir(artifact.path)
+    assert (await store.index.artifacts.find(artifact.id)).state == "deleting", "nobody else comes in"
+    monkeypatch.undo()
+    with subprocess.Popen(["sleep", "600"], cwd=artifact.path) as process:
+        assert await store.artifacts.delete(artifact.id) is False
+        process.kill()
+    assert await store.artifacts.delete(artifact.id) is True
+    assert os.listdir(store.layout.prefixes) == []
+
+
+async def test_without_leases_of_the_kernel_locks_decide(store, artifact, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(lease_files, "_try_bar", refuse)
+    assert not lease_files.can_bar(store.layout.prefixes)
+    with open(artifact.lease_path) as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        assert (await store.artifacts.list_usage())[0].protected_by == ("process:unknown",)
+        assert await store.artifacts.delete(artifact.id) is False
+    assert await store.artifacts.delete(artifact.id) is True
+
+
+def test_a_trial_of_bars_leaves_nothing(store):
+    assert lease_files.can_bar(store.layout.prefixes)
+    assert os.listdir(store.layout.prefixes) == []
+    assert not lease_files.can_bar("/none")
 
 
 async def test_pin_and_lease_protect(store, artifact):
@@ -185,7 +226,7 @@ async def test_two_deletions_at_once_remove_it_once(store, artifact):
 
 LAUNCHER = """
 import fcntl, os, sys
-lease, path = sys.argv[1:]
+lease, path, locks = sys.argv[1:]
 print("ready", flush=True)
 while True:
     try:
@@ -193,7 +234,8 @@ while True:
     except FileNotFoundError:
         break
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if locks:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         continue
@@ -206,11 +248,13 @@ print("turned back")
 """
 
 
-async def test_starting_and_deleting_race_without_harm(store, lock_of, fill):
-    """A launcher that locks and looks, again and again, sees the prefix whole or gone; the deletion ends by success."""
+@pytest.mark.parametrize("locks", ["locks", ""])
+async def test_starting_and_deleting_race_without_harm(store, lock_of, fill, locks):
+    """A launcher that opens (and locks) and looks, again and again, sees the prefix whole or gone; in the end it is
+    deleted."""
     artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", LAUNCHER, artifact.lease_path, artifact.path,
+        sys.executable, "-c", LAUNCHER, artifact.lease_path, artifact.path, locks,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert await process.stdout.readline() == b"ready\n"

@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -86,8 +87,13 @@ def _is_locked(path: str) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A lease of the kernel, which it refuses while anybody has the file open: the launcher's commands hold no lock.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # told of a break by what is ignored
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
     except BlockingIOError:
         return True
+    except OSError:  # the file system has no such leases: then commands hold locks
+        return False
     finally:
         os.close(descriptor)
     return False
