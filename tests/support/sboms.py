@@ -64,5 +64,8 @@ def find_faults(text: str, format: str, encoding: str) -> list[str]:
     from spdx_tools.spdx.parser.tagvalue.parser import Parser
     from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-    document = JsonLikeDictParser().parse(json.loads(text)) if encoding == "json" else Parser().parse(text)
+    if encoding == "json":
+        document = JsonLikeDictParser().parse(json.loads(text))
+    else:  # its parser would write tables and a log into the installation
+        document = Parser(debug=False, write_tables=False).parse(text)
     return [each.validation_message for each in validate_full_spdx_document(document)]

@@ -154,8 +154,8 @@ class Launch(msgspec.Struct, kw_only=True):
 
     prefix: str
     lease: str | None
-    """File to hold open, with a shared ``flock`` on it. If it no longer exists once the lock is held, request the launch
-    again."""
+    """File to hold open, with a shared ``flock`` on it. If it no longer exists once the lock is held, request the
+    launch again."""
     changes: list[ChangeView]
     hook_variables: list[str] = []
     """Variables to clear before ``changes`` if their value names a path in the caller's ``CONDA_PREFIX``."""

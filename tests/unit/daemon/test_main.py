@@ -26,4 +26,4 @@ def test_every_session_of_the_daemon_brings_its_own_context() -> None:
         text = path.read_text()
         sessions += text.count("ClientSession(")
         assert text.count("ClientSession(") == text.count("TCPConnector(ssl=context"), path
-    assert sessions == 3
+    assert sessions == 4

@@ -156,11 +156,11 @@ async def _ask_server(shown: str, url: str, logins: Mapping[str, str]) -> Source
     pair = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
     headers = {"Authorization": f"Basic {pair}"} if user or password else {}
     try:
-        tls = await asyncio.to_thread(create_tls_context)
-        async with aiohttp.ClientSession() as session:
+        context = await asyncio.to_thread(create_tls_context)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
             for method in ("HEAD", "GET"):
                 async with session.request(
-                    method, url, headers=headers, ssl=tls, proxy=find_proxy(url), allow_redirects=False
+                    method, url, headers=headers, proxy=find_proxy(url), allow_redirects=False
                 ) as response:
                     if method == "GET" or response.status not in (403, 405, 501):
                         return SourceAnswer(shown, response.status, date=_read_date(response.headers.get("Date")))

@@ -27,7 +27,7 @@ Json = dict[str, Any]
 _FIRST = ("launch", "bin")
 """The launcher finds nothing from then on."""
 _KNOWN = re.compile(
-    r"prefixes|packages|wheels|layers|stage|trash|logs|runs|snapshots|launch|workers|bin|bytecode|lock|roost\.sock"
+    r"prefixes|packages|wheels|layers|stage|trash|logs|runs|snapshots|launch|workers|bin|bytecode|completions|lock|roost\.sock"
     r"|registries\.json|index\.db.*|.+\.[0-9a-f]{8}\.new"
 )
 
