@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,6 +157,44 @@ def test_a_reader_that_leaves_ends_the_command_as_ever(roost: Installed) -> None
         ["bash", "-c", shell], cwd=roost.work, env=roost.environ, capture_output=True, text=True, check=True
     )
     assert done.stdout == "line\n141\n"
+
+
+def test_signals_reach_a_command_whose_reader_reads_nothing(roost: Installed) -> None:
+    words = [roost.bin / "roost", *RUN.split()[1:], "yes"]
+    known = set((roost.root / "runs").glob("*/output"))
+    with subprocess.Popen(words, cwd=roost.work, env=roost.environ, stdout=subprocess.PIPE) as process:
+        while not (new := set((roost.root / "runs").glob("*/output")) - known):
+            time.sleep(0.01)
+        stored = new.pop()
+        while stored.stat().st_size < 65536:  # more than the pipe of this process holds: what is passed on waits
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(60) == 143
+
+
+def test_without_a_terminal_of_its_own_the_whole_job_stops_and_goes_on(roost: Installed, terminal: Terminal) -> None:
+    os.mkfifo(roost.work / "fifo")
+    terminal.type(f"{RUN} sh -c 'echo begun; read -r line <fifo; echo $line' </dev/null 2>&1 | cat\n")
+    terminal.expect("\r\nbegun")
+    terminal.type("\x1a")
+    terminal.expect("Stopped")
+    terminal.type("bg; echo further >fifo\n")
+    terminal.expect("\r\nfurther")
+    terminal.expect("$ ")
+
+
+def test_if_the_client_is_killed_the_command_is_told_and_the_terminal_is_as_before(
+    roost: Installed, terminal: Terminal
+) -> None:
+    killer = "import os, signal, time; os.kill(CLIENT, signal.SIGKILL); time.sleep(60)"
+    client = "int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])"
+    (roost.work / "killer.py").write_text(killer.replace("CLIENT", client))
+    # A script's shell restores nothing by itself.
+    script = f"{RUN} python killer.py; while pgrep -f '[k]iller.py' >/dev/null; do sleep 0.1; done; stty -a"
+    (roost.work / "script.sh").write_text(script)
+    terminal.type("sh ./script.sh\n")
+    terminal.expect("Killed")
+    assert "-icanon" not in terminal.expect("iexten")
 
 
 def test_the_stored_output_is_bounded(roost: Installed) -> None:

@@ -25,7 +25,7 @@ PRINTING = {
     "roost.client.launch.supervise._replace_file": "a file of the run's folder",
     "roost.client.launch.hot_run._print_notes": "printable ASCII only; anything else by Console",
     "roost.client.launch.attach": "the command's own output",
-    "roost.client.kept_output.bytes_and_signals.write_all": "the command's own output",
+    "roost.client.kept_output.bytes_and_signals.Output": "the command's own output",
     "roost.client.kept_output.monitor._Monitor": "messages to the relay",
     "roost.client.kept_output.relay._Relay": "keys for the command",
     "roost.client.launch.hot._become_command": "`foreign_program_note` and `CommandError.format`",

@@ -20,7 +20,7 @@ import select
 import termios
 from collections.abc import Mapping, Sequence
 from socket import socket
-from typing import NoReturn
+from typing import Any, NoReturn
 
 IGNORED = ("SIGINT", "SIGQUIT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGPIPE")
 """Signals that are for the command and not for this process."""
@@ -36,22 +36,40 @@ class Program:
         self.streams = streams
 
 
-def monitor(control: socket, terminal: int, program: Program, *, in_foreground: bool) -> NoReturn:
+class UserTerminal:
+    """The user's terminal as it was before the command began, for the case that the relay is killed."""
+
+    def __init__(self, descriptor: int, attributes: list[Any]) -> None:
+        self._descriptor = descriptor
+        self._attributes = attributes
+
+    def restore(self) -> None:
+        """Give it its settings back if they are still the relay's; a shell may have set its own by now."""
+        with contextlib.suppress(termios.error):
+            is_raw = not termios.tcgetattr(self._descriptor)[3] & (termios.ISIG | termios.ICANON)
+            if is_raw and self._attributes:
+                termios.tcsetattr(self._descriptor, termios.TCSANOW, self._attributes)
+
+
+def monitor(
+    control: socket, terminal: int, program: Program, user_terminal: UserTerminal, *, in_foreground: bool
+) -> NoReturn:
     """Run the command and end this process. To be called in a fresh fork; ``terminal``: the pseudo-terminal."""
     status = 1
     try:
         os.setsid()
         fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
-        _Monitor(control, terminal).run(program, in_foreground=in_foreground)
+        _Monitor(control, terminal, user_terminal).run(program, in_foreground=in_foreground)
         status = 0
     finally:
         os._exit(status)
 
 
 class _Monitor:
-    def __init__(self, control: socket, terminal: int) -> None:
+    def __init__(self, control: socket, terminal: int, user_terminal: UserTerminal) -> None:
         self._control = control
         self._terminal = terminal
+        self._user_terminal = user_terminal
         self._pid = 0
 
     def run(self, program: Program, *, in_foreground: bool) -> None:
@@ -131,12 +149,17 @@ class _Monitor:
             return False
 
     def _obey(self) -> bool:
-        """Do what the relay wants; return ``False`` if it no longer exists, which the kernel tells the command too."""
+        """Do what the relay wants; return ``False`` if it was killed. Then the command's terminal no longer exists, of
+        which the kernel tells the leader of the session only, and this process is the leader."""
         try:
             message = self._control.recv(PACKET).decode()
         except OSError:
             message = ""
         if not message:
+            self._user_terminal.restore()
+            for number in (_signal.SIGHUP, _signal.SIGCONT):
+                with contextlib.suppress(OSError):
+                    os.killpg(self._pid, number)
             return False
         kind, number = message[0], int(message[1:] or 0)
         with contextlib.suppress(OSError):

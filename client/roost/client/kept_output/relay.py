@@ -16,20 +16,21 @@ import fcntl
 import os
 import select
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
 from typing import Any
 
 from roost.client.kept_output.bytes_and_signals import (
     CHUNK,
-    COMMAND_SIGNALS,
+    END_SIGNALS,
     JOB_SIGNALS,
     LATE_MS,
     Output,
     Pipes,
     SignalPipe,
 )
-from roost.client.kept_output.monitor import PACKET, Program, monitor
+from roost.client.kept_output.monitor import PACKET, Program, UserTerminal, monitor
+from roost.client.kept_output.piped import PipedCommand
 from roost.client.kept_output.storage import KeptOutput
 from roost.client.kept_output.streams import Streams, look_at_files, look_at_streams
 
@@ -53,64 +54,10 @@ class KeptRun:
             try:
                 if streams.have_terminal:
                     return _Relay(store, streams).run(words, environ)
-                return _run_in_pipes(store, streams, words, environ, default_signals)
+                return PipedCommand(store, streams).run(words, environ, default_signals)
             finally:
                 for file in files:
                     store.add_file(file)
-
-
-def _run_in_pipes(
-    store: KeptOutput,
-    streams: Streams,
-    words: Sequence[str],
-    environ: Mapping[str, str],
-    default_signals: Sequence[int],
-) -> int:
-    """Run a command without a terminal: as ever, in the same job, but for its pipes."""
-    pipes = Pipes(streams)
-    output = Output(store, pipes)
-    actions = [(os.POSIX_SPAWN_DUP2, source, stream) for stream, source in pipes.writers.items()]
-    with SignalPipe() as signals:
-        pid = os.posix_spawn(
-            words[0], list(words), dict(environ), file_actions=actions, setsigdef=_defaults(default_signals)
-        )
-        pipes.close_writers()
-        while True:
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                output.drain()
-                return os.waitstatus_to_exitcode(status)
-            for descriptor in select.select([signals.reader, *pipes.readers], [], [])[0]:
-                if descriptor != signals.reader:
-                    output.pass_pipe(descriptor)
-                    continue
-                for number in signals.read():
-                    name = signals.names[number]
-                    if (
-                        name in COMMAND_SIGNALS
-                        or name == "SIGHUP"
-                        or (name in JOB_SIGNALS and not _is_in_terminal_job())
-                    ):
-                        os.kill(pid, number)
-
-
-def _defaults(default_signals: Sequence[int]) -> list[int]:
-    ignored = [getattr(_signal, name) for name in ("SIGTTIN", "SIGTTOU")]
-    return [*default_signals, *ignored]
-
-
-def _is_in_terminal_job() -> bool:
-    """Whether the terminal sends its signals to the command as well, which is in this process's job."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
 
 
 class _Relay:
@@ -119,7 +66,7 @@ class _Relay:
     def __init__(self, store: KeptOutput, streams: Streams) -> None:
         kinds = streams[:3]
         self._streams = streams
-        self._output = Output(store, Pipes(streams))
+        self._output = Output(store, Pipes(streams), self)
         self._shown = next(n for n in (1, 2, 0) if kinds[n] == "terminal")
         """Where the terminal's output goes."""
         self._keys = 0 if streams.input == "terminal" else _open_terminal(self._shown)
@@ -130,6 +77,8 @@ class _Relay:
         self._has_keys = False
         """Whether the command has the user's terminal, which is in raw mode then."""
         self._control: socket
+        self._signals = SignalPipe(of_terminal=True)
+        self._is_asked_to_end = False
         self._master = -1
         self._status: int | None = None
         self._fault = 0
@@ -145,21 +94,22 @@ class _Relay:
         kinds = self._streams[:3]
         terminals = {stream: slave for stream in (0, 1, 2) if kinds[stream] == "terminal"}
         program = Program(words, environ, {**terminals, **self._output.pipes.writers})
+        user_terminal = UserTerminal(self._keys, self._read_attributes())
         at_once = self._is_foreground() and not self._streams.is_pipeline
         pid = os.fork()
         if pid == 0:
             self._control.close()
             os.close(self._master)
-            monitor(own, slave, program, in_foreground=at_once)
+            monitor(own, slave, program, user_terminal, in_foreground=at_once)
         own.close()
         os.close(slave)
         self._output.pipes.close_writers()
         os.set_blocking(self._master, False)
         try:
-            with SignalPipe() as signals:
+            with self._signals:
                 if at_once:
                     self._take_keys()
-                self._pass_all(signals)
+                self._pass_all()
                 self._drain()
         finally:
             self._give_keys_back()
@@ -168,11 +118,23 @@ class _Relay:
             raise OSError(self._fault, os.strerror(self._fault), words[0])
         return self._status if self._status is not None else 1
 
-    def _pass_all(self, signals: SignalPipe) -> None:
+    def list_urgent(self) -> Mapping[int, Callable[[], None]]:
+        """Return signals, and messages while there are some."""
+        urgent: dict[int, Callable[[], None]] = {self._signals.reader: self._handle_signals}
+        if self._status is None and not self._fault:
+            urgent[self._control.fileno()] = self._handle_message
+        return urgent
+
+    def is_over(self) -> bool:
+        """Whether the command has ended because it was asked to."""
+        return self._is_asked_to_end and self._status is not None
+
+    def _pass_all(self) -> None:
         while self._status is None and not self._fault:
             poll = select.poll()
             poll.register(self._master, select.POLLIN | (select.POLLOUT if self._typed else 0))
-            for descriptor in (signals.reader, self._control.fileno(), *self._output.pipes.readers):
+            urgent = self.list_urgent()
+            for descriptor in (*urgent, *self._output.pipes.readers):
                 poll.register(descriptor, select.POLLIN)
             if self._has_keys and not self._typed:
                 poll.register(self._keys, select.POLLIN)
@@ -181,11 +143,9 @@ class _Relay:
             if not ready and self._is_foreground():
                 self._resume()
             for descriptor, events in ready:
-                if descriptor == signals.reader:
-                    for number in signals.read():
-                        self._handle_signal(signals.names[number], number)
-                elif descriptor == self._control.fileno():
-                    self._handle_message()
+                if descriptor in urgent:  # unless it was handled meanwhile
+                    if self._status is None and select.select([descriptor], [], [], 0)[0]:
+                        urgent[descriptor]()
                 elif descriptor in self._output.pipes.readers:
                     self._output.pass_pipe(descriptor)
                 elif descriptor == self._master:
@@ -234,6 +194,10 @@ class _Relay:
         with contextlib.suppress(BlockingIOError):
             self._typed = self._typed[os.write(self._master, self._typed) :]
 
+    def _handle_signals(self) -> None:
+        for number in self._signals.read():
+            self._handle_signal(self._signals.names[number], number)
+
     def _handle_signal(self, name: str, number: int) -> None:
         if name == "SIGWINCH":
             self._copy_size()
@@ -242,6 +206,7 @@ class _Relay:
                 self._has_keys = False
                 self._resume()
         elif name != "SIGCHLD":
+            self._is_asked_to_end |= name in END_SIGNALS
             self._send(f"{'J' if name in JOB_SIGNALS else 'K'}{number}")
 
     def _handle_message(self) -> None:
@@ -298,6 +263,13 @@ class _Relay:
             self._attributes = termios.tcgetattr(self._keys)
             tty.setraw(self._keys, termios.TCSADRAIN)
             self._has_keys = True
+
+    def _read_attributes(self) -> list[Any]:
+        """Return the settings of the user's terminal; none while they are those of the shell's line editor."""
+        with contextlib.suppress(termios.error):
+            if self._is_foreground():
+                return termios.tcgetattr(self._keys)
+        return []
 
     def _give_keys_back(self) -> None:
         if self._has_keys:

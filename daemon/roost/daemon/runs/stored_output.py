@@ -41,7 +41,7 @@ def find_tail(folder: str, lines: int) -> int:
         parts = [(cut.end, size), (0, cut.start)] if cut is not None else [(0, size)]
         wanted = lines
         for start, end in parts:
-            position, found = _find_in_part(descriptor, start, end, wanted, is_last=end == size)
+            position, found = _find_in_part(descriptor, start, end, wanted)
             if position is not None:
                 return position
             wanted -= found
@@ -50,7 +50,7 @@ def find_tail(folder: str, lines: int) -> int:
         os.close(descriptor)
 
 
-def _find_in_part(descriptor: int, start: int, end: int, wanted: int, *, is_last: bool) -> tuple[int | None, int]:
+def _find_in_part(descriptor: int, start: int, end: int, wanted: int) -> tuple[int | None, int]:
     """Return where the ``wanted``-th line from ``end`` begins, ``None`` if the part has fewer, and how many it has."""
     if wanted <= 0:
         return end, 0
@@ -58,12 +58,15 @@ def _find_in_part(descriptor: int, start: int, end: int, wanted: int, *, is_last
     while position > start:
         begin = max(start, position - _CHUNK)
         block = os.pread(descriptor, position - begin, begin)
-        if is_last and position == end and block.endswith(b"\n"):
+        if position == end and block.endswith(b"\n"):
             block = block[:-1]  # it ends the last line, and begins none
+        number = block.count(b"\n")
+        if found + number < wanted:
+            found, position = found + number, begin
+            continue
         at = len(block)
-        while (at := block.rfind(b"\n", 0, at)) >= 0:
+        while found < wanted:
+            at = block.rfind(b"\n", 0, at)
             found += 1
-            if found == wanted:
-                return begin + at + 1, found
-        position = begin
+        return begin + at + 1, found
     return None, found + (end > start)
