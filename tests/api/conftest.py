@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from blockbuster import blockbuster_ctx
+from tests.support.forked_daemons import ForkedDaemon, spawn_daemon
 
 from roost.daemon.config.config import Config
 from roost.daemon.jobs.lifecycle import Lifecycle
@@ -92,7 +93,7 @@ async def served(short_root: str, config: Config) -> AsyncIterator[Served]:
 class Daemon:
     """`roostd` as a process of its own."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | ForkedDaemon
     root: str
     socket: str
 
@@ -118,19 +119,24 @@ async def ask(
 
 @dataclass
 class Daemons:
-    """Starts daemons, and ends all of them."""
+    """Starts daemons, and ends all of them. Those of a test that is marked ``starts_daemon`` are no forks."""
 
     root: str
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    forks: bool
+    started: list[subprocess.Popen[str] | ForkedDaemon] = field(default_factory=list)
 
-    def spawn(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    def spawn(self, *arguments: str, **variables: str) -> subprocess.Popen[str] | ForkedDaemon:
         """Start one and do not wait for it."""
         environ = {**os.environ, "ROOST_HOME": self.root, "ROOST_CONFIG": f"{self.root}.toml", **variables}
         Path(environ["ROOST_CONFIG"]).touch()
-        command = [sys.executable, "-m", "roost.daemon.main", *arguments]
-        process = subprocess.Popen(
-            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+        process: subprocess.Popen[str] | ForkedDaemon
+        if self.forks:
+            process = spawn_daemon(arguments, environ)
+        else:
+            command = [sys.executable, "-m", "roost.daemon.main", *arguments]
+            process = subprocess.Popen(
+                command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            )
         self.started.append(process)
         return process
 
@@ -148,7 +154,7 @@ class Daemons:
             process.communicate()
 
 
-def wait_until_served(socket: str, process: subprocess.Popen[str] | None = None) -> Any:
+def wait_until_served(socket: str, process: subprocess.Popen[str] | ForkedDaemon | None = None) -> Any:
     """Until the version is told; fails with what the daemon said where it ended first."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -162,9 +168,9 @@ def wait_until_served(socket: str, process: subprocess.Popen[str] | None = None)
 
 
 @pytest.fixture
-def daemons(short_root: str) -> Iterator[Daemons]:
-    """Real daemons on a fresh root."""
-    starter = Daemons(short_root)
+def daemons(short_root: str, request: pytest.FixtureRequest) -> Iterator[Daemons]:
+    """Daemons on a fresh root."""
+    starter = Daemons(short_root, forks="starts_daemon" not in request.keywords)
     yield starter
     starter.end()
     Path(f"{short_root}.toml").unlink(missing_ok=True)

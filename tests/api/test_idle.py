@@ -16,7 +16,7 @@ HEAVY = (
     *("importlib.metadata", "tarfile", "zipfile"),
 )
 MEMORY_BYTES = 70 * 10**6
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [pytest.mark.starts_daemon, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 
 
 def _status(pid: int, name: str) -> int:

@@ -1,4 +1,4 @@
-"""Starting, racing, serving and stopping, with real processes."""
+"""Starting, racing, serving and stopping, with real processes; most are forks of one that has imported the daemon."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ import pytest
 pytestmark = pytest.mark.unprivileged
 
 
+@pytest.mark.starts_daemon
 def test_sigterm_stops_it_in_order_and_takes_the_socket_away(daemons: Any) -> None:
     daemon = daemons.start()
     assert stat.S_IMODE(os.stat(daemon.socket).st_mode) == 0o600
@@ -45,6 +46,7 @@ def test_shutdown_if_idle_stops_an_idle_one(daemons: Any) -> None:
     assert daemon.process.wait(20) == 0
 
 
+@pytest.mark.starts_daemon
 def test_eight_starts_at_once_make_one_daemon(daemons: Any) -> None:
     processes = [daemons.spawn("--start") for _ in range(8)]
     deadline = time.monotonic() + 40
@@ -100,6 +102,7 @@ def test_a_start_while_another_is_on_its_way_out_takes_over(daemons: Any) -> Non
         assert daemon.ask("/v1/version")["pid"] == daemon.process.pid
 
 
+@pytest.mark.starts_daemon
 def test_a_thousand_connections_at_once_are_served(daemons: Any) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))

@@ -33,11 +33,18 @@ _server: tuple[subprocess.Popen[bytes], socket.socket] | None = None
 
 
 def run_forked(
-    words: Sequence[str], cwd: os.PathLike[str] | os.PathLike[bytes] | bytes, environ: Mapping[str, str], timeout: float
+    words: Sequence[str],
+    cwd: os.PathLike[str] | os.PathLike[bytes] | bytes,
+    environ: Mapping[str, str],
+    timeout: float,
+    daemons: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str] | None:
-    """Run ``roost-client``, the first of ``words``, to its end, with the others, as ``subprocess.run`` would. Return
-    ``None`` if the order is too long. Raises subprocess.TimeoutExpired."""
-    order = json.dumps({"words": list(words), "cwd": os.fsdecode(cwd), "environ": dict(environ)}).encode()
+    """Run ``roost-client``, the first of ``words``, to its end, with the others, as ``subprocess.run`` would. A
+    daemon that it starts is a fork of the process at ``daemons`` (see ``tests.support.forked_daemons``), if that is
+    given. Return ``None`` if the order is too long. Raises subprocess.TimeoutExpired."""
+    order = json.dumps(
+        {"words": list(words), "cwd": os.fsdecode(cwd), "environ": dict(environ), "daemons": daemons}
+    ).encode()
     if len(order) > MOST_BYTES:
         return None
     pipes = [os.pipe() for _ in range(3)]
@@ -104,6 +111,11 @@ def main() -> None:
     """Fork a client for each order, and tell what it ended with."""
     gc.disable()
     _import_client()
+    sys.path.append(os.path.dirname(__file__))
+    global forked_daemons
+    import forked_daemons
+
+    del sys.path[-1]
     gc.freeze()
     channel = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -160,7 +172,9 @@ def _import_client() -> None:
             importlib.import_module(module.name)
 
 
-def _become_client(streams: Sequence[int], words: list[str], cwd: str, environ: dict[str, str]) -> NoReturn:
+def _become_client(
+    streams: Sequence[int], words: list[str], cwd: str, environ: dict[str, str], daemons: list[str]
+) -> NoReturn:
     status = 1
     try:
         for target, source in enumerate(streams):
@@ -171,6 +185,8 @@ def _become_client(streams: Sequence[int], words: list[str], cwd: str, environ: 
         os.environ.update(environ)
         time.tzset()
         sys.argv = words
+        if daemons:
+            forked_daemons.use_forked_daemons(daemons)
         from roost.client.main import main
 
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.forked_commands import run_forked
-from tests.support.forked_daemons import fork_daemon
+from tests.support.forked_daemons import fork_daemon, start_servers
 from tests.support.prepared_interpreters import put_index, put_interpreters
 
 from roost.store.disk.file_ops import remove_tree
@@ -38,6 +38,7 @@ class Roost:
 
     With ``forks_daemon``, the first command that may need a daemon finds one (see ``tests.support.forked_daemons``);
     the first one after ``roost daemon stop`` does so again, unless it starts a command: launch plans need no daemon.
+    What the client starts by itself, after a crash for example, is such a fork too.
     """
 
     root: Path
@@ -45,12 +46,13 @@ class Roost:
     variables: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
     forks_daemon: bool = True
-    forks_again: bool = field(init=False)
+    wants_daemon: bool = field(init=False)
+    """Whether the next command that may need a daemon finds one."""
     has_stopped: bool = False
     """Whether a command has stopped a daemon of the root."""
 
     def __post_init__(self) -> None:
-        self.forks_again = self.forks_daemon
+        self.wants_daemon = True
 
     @property
     def environ(self) -> dict[str, str]:
@@ -75,12 +77,13 @@ class Roost:
         self.begin(arguments, environ)
         done = None
         if not options and arguments[:1] not in LAUNCHED:
-            done = run_forked([CLIENT, *arguments], cwd or self.folder, environ, SECONDS)
+            daemons = start_servers() if self.forks_daemon else ()
+            done = run_forked([CLIENT, *arguments], cwd or self.folder, environ, SECONDS, daemons)
         if done is None:
             options = {"capture_output": True, "text": True, "timeout": SECONDS, **options}
             done = subprocess.run([ROOST, *arguments], cwd=cwd or self.folder, env=environ, **options)
         if arguments[:2] == ("daemon", "stop"):
-            self.forks_daemon, self.has_stopped = self.forks_again, True
+            self.wants_daemon = self.has_stopped = True
         return done
 
     def ok(self, *arguments: str, **options: Any) -> str:
@@ -114,9 +117,11 @@ class Roost:
 
     def begin(self, arguments: tuple[str, ...] = (), environ: dict[str, str] | None = None) -> None:
         """Fork a daemon for the root, if this command may need one and a client would start it."""
-        if not self.forks_daemon or (arguments[:1] == ("daemon",) and arguments[:2] != ("daemon", "start")):
+        if not (self.forks_daemon and self.wants_daemon) or (
+            arguments[:1] == ("daemon",) and arguments[:2] != ("daemon", "start")
+        ):
             return
-        self.forks_daemon = False
+        self.wants_daemon = False
         starts_command = arguments[:1] in LAUNCHED
         if arguments[:1] != ("daemon",) and not (self.has_stopped and starts_command):
             self.fork_daemon(environ)
