@@ -73,7 +73,7 @@ def test_a_run_and_a_build_are_named_by_latest_and_by_their_beginning(roost: Ins
     ambiguous = roost("runs", "show", "r2")
     assert (ambiguous.returncode, latest["id"] in ambiguous.stderr) == (2, True)
     body = json.loads(roost("builds", "show", "nope", "--json").stdout)
-    assert (body["code"], body["exit_status"]) == ("record-unknown", 7)
+    assert (body["code"], body["exit_status"]) == ("not-found", 7)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ OWN_FILES = {
     "roost.daemon.layers.conda_packages": "the package cache",
     "roost.daemon.layers.tar": "the package cache and staged files",
     "roost.daemon.prebuilding.machine": "/sys",
+    "roost.daemon.engines.uv.parts.learning": "prefixes that uv has just filled",
     "roost.daemon.engines.uv.venvs.answers": "temporary folders of uv",
     "roost.daemon.engines.uv.venvs.template": "venvs that are being made",
     "roost.daemon.prefixes.bytecode": "prefixes and the store of byte-code",

@@ -90,6 +90,8 @@ class ContainerRuns:
         self._followed: set[str] = set()
         """Runs whose end a task of this daemon waits for."""
         self._retry: asyncio.Task[None] | None = None
+        self._reattaching: asyncio.Task[None] | None = None
+        """Looks after the open runs of an earlier daemon."""
         self._background = BackgroundTasks()
         self._attached: set[asyncio.Task[None]] = set()
         self._root = root
@@ -350,7 +352,8 @@ class ContainerRuns:
         """
         container = self._containers.get(run_id)
         if container is None:
-            raise NotAttachableError(f"Run {run_id} has no container", hint="It has not started yet, or it has ended.")
+            why = "It has not started yet, it has ended, or its engine does not answer: `roost runs show` tells."
+            raise NotAttachableError(f"Run {run_id} has no container that is known", hint=why)
         self._records.request_cancel(run_id)
         with self._with_engine(run_id):
             self._background.spawn(self._stop_until_ended(run_id, container))
@@ -367,7 +370,12 @@ class ContainerRuns:
         """Look after the open runs of an earlier daemon, in the background. The engine is asked only if there are
         any."""
         if await self._list_unfollowed():
-            self._background.spawn(self._reattach_everywhere())
+            self._reattaching = self._background.spawn(self._reattach_everywhere())
+
+    async def wait_reattached(self) -> None:
+        """Wait until the containers of an earlier daemon are known, or their engine has not answered in time."""
+        if self._reattaching is not None:
+            await asyncio.wait([self._reattaching], timeout=AWAY_SECONDS)
 
     async def _list_unfollowed(self) -> list[RunRecord]:
         """Return the open runs whose end no task of this daemon waits for."""
@@ -397,11 +405,12 @@ class ContainerRuns:
                     await self._records.end(run.id, observation)
                 else:
                     self._followed.add(run.id)
+                    self._containers[run.id] = container.id
                     self._background.spawn(self._follow(run.id, container.id, with_output=run.detached))
         except CodedError:
             self._schedule_retry()  # no engine, no answer: they stay open
             return
-        await self._sweep().run()
+        self._background.spawn(self._sweep().run())
 
     def _schedule_retry(self) -> None:
         """Ask again later about the runs that stay open until the engine answers, or until there is room to write how

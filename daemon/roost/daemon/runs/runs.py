@@ -82,6 +82,9 @@ class Runs:
         run = await self.get(run_id)
         run_id = run.id
         in_container = run.target in IMAGE_TARGETS
+        if in_container and run.state not in ENDED and not self.containers.is_supervised(run_id):
+            await self.containers.wait_reattached()
+            run = await self.get(run_id)
         driver = self.containers if in_container else self.processes
         action = decide_cancel(
             run.state, is_supervised=driver.is_supervised(run_id), is_starting=self.starts.is_starting(run_id)

@@ -29,8 +29,6 @@ MAX_CANDIDATES = 5
 class RecordUnknownError(LookupFailedError):
     """There is no build or run of that id."""
 
-    code = "record-unknown"
-
 
 class IdAmbiguousError(InvalidRequestError):
     """Several builds or runs have an id that begins like this."""
