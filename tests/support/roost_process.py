@@ -137,7 +137,9 @@ class Roost:
     def daemon_pid(self) -> int | None:
         """The process that serves the root, if any: it holds the lock file open."""
         found = self.run("daemon", "status", "--json")
-        return json.loads(found.stdout)["pid"] if found.returncode == 0 and found.stdout.strip() else None
+        if found.returncode == 0 and found.stdout.strip():
+            return json.loads(found.stdout)["pid"]
+        return self._read_holder() if self._has_daemon() else None  # one that is slow to answer is no less there
 
     def end(self) -> None:
         """Stop the daemon and remove everything."""
@@ -153,12 +155,15 @@ class Roost:
         """Stop the daemon by its signal, and by the command if it has not ended then."""
         if self._has_daemon():
             with contextlib.suppress(ProcessLookupError, ValueError):
-                os.kill(int((self.root / "lock").read_text().partition("\n")[0]), signal.SIGTERM)
+                os.kill(self._read_holder(), signal.SIGTERM)
             deadline = time.monotonic() + STOP_SECONDS
             while self._has_daemon() and time.monotonic() < deadline:
                 time.sleep(0.01)
         if self._has_daemon() or (self.root / "roost.sock").exists():
             self.run("daemon", "stop")
+
+    def _read_holder(self) -> int:
+        return int((self.root / "lock").read_text().partition("\n")[0])
 
     def _has_daemon(self) -> bool:
         return is_held_exclusively(str(self.root / "lock"))
