@@ -14,7 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from roost.model.canonical.form import digest_bytes
 from roost.model.names import MAX_LENGTH, derive_name
+from roost.model.syntax.urls import strip_credentials
 
 GIT, FOLDER = "git:", "folder:"
 """What keys begin with."""
@@ -23,6 +25,10 @@ _VARIABLE = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:=[ \t]*(.*))?\Z", re.DO
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b"}
 _SCP = re.compile(r"(?:[^@/:]*@)?(\[[^\]/]+\]|[^:/@\[\]]+):(?!//)(.*)", re.DOTALL)
 _HELPER = re.compile(r"[A-Za-z0-9]+::")
+_COMMAND = "ext::"
+"""A remote that is a command (git-remote-ext(1)), whose words may be secrets."""
+_USER = re.compile(r"[^/]+@")
+"""In a path: of a URL within a URL, or of one that git would read otherwise."""
 _OTHER_HOSTS = {
     "ssh.github.com": "github.com",
     "altssh.gitlab.com": "gitlab.com",
@@ -98,9 +104,12 @@ def choose_remote(remotes: Mapping[str, str]) -> str | None:
 
 
 def normalise_remote(url: str, folder: str) -> str:
-    """Return what all forms of a remote's URL have in common: host and path, without user, password and port. That of a
-    repository on this machine begins with ``file:``; a relative one is relative to ``folder``. Empty if ``url`` is."""
-    url = _HELPER.sub("", url.strip(), count=1)
+    """Return what all forms of a remote's URL have in common: host and path, without user, password and port, wherever
+    they stand. That of a repository on this machine begins with ``file:``; a relative one is relative to ``folder``; of
+    a command there is only a digest. Empty if ``url`` is."""
+    if url.strip().startswith(_COMMAND):
+        return f"ext:{digest_bytes(url.strip().encode(errors='surrogateescape')).partition(':')[2][:16]}"
+    url = strip_credentials(_HELPER.sub("", url.strip(), count=1))[0]
     try:
         parsed = urlsplit(url)
         scheme, host, path = parsed.scheme.lower(), (parsed.hostname or "").lower(), unquote(parsed.path)
@@ -109,13 +118,14 @@ def normalise_remote(url: str, folder: str) -> str:
     if "://" not in url:
         found = _SCP.fullmatch(url)
         if found is None:
-            local = posixpath.normpath(posixpath.join(folder, url))
+            bare = url if url.startswith("/") else _USER.sub("", url)
+            local = posixpath.normpath(posixpath.join(folder, bare))
             return "file:" + _strip_suffix(local) if url else ""
         host, path = found[1].strip("[]").lower(), found[2]
     elif scheme == "file" or not host:
         return "file:" + _strip_suffix(posixpath.normpath(path or "/"))
     host = _OTHER_HOSTS.get(host, host)
-    path = _strip_suffix(path.strip("/"))
+    path = _USER.sub("", _strip_suffix(path.strip("/")))
     if host == "dev.azure.com" and (azure := _AZURE_SSH.fullmatch(path)):
         path = f"{azure[1]}/{azure[2]}/_git/{azure[3]}"
     path = path.removeprefix("scm/")  # Bitbucket's own servers, by https only

@@ -46,6 +46,27 @@ def test_any_url_has_an_origin_without_credentials(text, before):
     assert "s3cr3t" not in secret.partition("/")[0]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:s3cr3t@h.example/a",
+        "https://s3cr3t@h.example/a",
+        "https://user:x/s3cr3t@h.example/a",
+        "https://h.example/a?private_token=s3cr3t#s3cr3t",
+        "https://mirror.example/https://user:s3cr3t@h.example/a",
+        "https://mirror.example/https://s3cr3t@h.example/a",
+        "user:s3cr3t@h.example/a",
+        "s3cr3t@h.example/a",
+        "s3cr3t@h.example:a",
+        "foreign::https://user:s3cr3t@h.example/a",
+        "ext::sh -c 'curl -H s3cr3t h.example:%S'",
+    ],
+)
+def test_no_form_of_a_remote_shows_a_secret(url):
+    assert "s3cr3t" not in normalise_remote(url, "/x")
+    assert normalise_remote(url, "/x") != normalise_remote(f"{url}b", "/x") or "?" in url
+
+
 @given(st.text(max_size=200))
 def test_any_text_may_be_a_config(text):
     parse_remotes(text)
