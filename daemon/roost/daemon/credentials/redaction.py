@@ -49,7 +49,12 @@ def redact(text: str) -> str:
 
     The text may be anything: each character is looked at a fixed number of times.
     """
-    text = mask_values(text)
+    return redact_forms(mask_values(text))
+
+
+def redact_forms(text: str) -> str:
+    """Return ``text`` with ``***`` in place of everything that looks like a credential, whatever a request has brought:
+    the value of some variable may be in a text by chance."""
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return _URL.sub(lambda url: _LAST_TOKEN.sub("***", url.group()), text)

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from roost.daemon.credentials.redaction import redact
 from roost.daemon.doctor.findings import Check
 from roost.model.errors import CodedError
@@ -41,8 +43,9 @@ class Examiners:
         self._left: dict[str, list[asyncio.Task[list[Check]]]] = {}
 
     async def run(self, examiners: Sequence[Examiner]) -> list[Check]:
-        """Return the results of all, in their order."""
-        return [check for found in await asyncio.gather(*map(self._run_one, examiners)) for check in found]
+        """Return the results of all, in their order, without credentials: what libraries and other tools say of a fault
+        may have some."""
+        return [_hide_secrets(each) for found in await asyncio.gather(*map(self._run_one, examiners)) for each in found]
 
     async def _run_one(self, examiner: Examiner) -> list[Check]:
         left = self._left[examiner.name] = [task for task in self._left.get(examiner.name, []) if not task.done()]
@@ -58,18 +61,23 @@ class Examiners:
         return _read_result(examiner, task)
 
 
+def _hide_secrets(check: Check) -> Check:
+    message, hint, subject = map(redact, (check.message, check.hint, check.subject))
+    return msgspec.structs.replace(check, message=message, hint=hint, subject=subject)
+
+
 def _read_result(examiner: Examiner, task: asyncio.Future[list[Check]]) -> list[Check]:
     """Return the results of a check, or its failure as one."""
     try:
         return task.result()
     except CodedError as error:
-        return [Check(name=examiner.name, state="error", message=redact(error.message), hint=error.hint)]
+        return [Check(name=examiner.name, state="error", message=error.message, hint=error.hint)]
     except OSError as error:
         message = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
-        return [Check(name=examiner.name, state="error", message=redact(message), hint=examiner.advice)]
+        return [Check(name=examiner.name, state="error", message=message, hint=examiner.advice)]
     except (Exception, asyncio.CancelledError) as error:
         log.exception("The check %s failed", examiner.name)
-        message = redact(f"the check itself failed: {type(error).__name__}: {error}")
+        message = f"the check itself failed: {type(error).__name__}: {error}"
         hint = "This is a fault of roost; `roost daemon logs` has its traceback. Everything else was checked."
         return [Check(name=examiner.name, state="error", message=message, hint=hint)]
 

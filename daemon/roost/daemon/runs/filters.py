@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import get_args
 
 from roost.daemon.config.dates import parse_since
+from roost.daemon.credentials.redaction import redact_forms
 from roost.model.errors import InvalidRequestError
 from roost.model.history import MAX_TAGS, RunFilter, find_tag_fault, is_text
 from roost.model.names import NameInvalidError, check_name, parse_version
@@ -60,6 +61,12 @@ def check_tag(tag: str) -> str:
         raise InvalidRequestError(
             f"{tag!r} can't be a tag: {fault}",
             hint="Write letters, digits and signs without white space or commas, as in `best` or `lr=0.1`.",
+            fields={"field": "tag"},
+        )
+    if redact_forms(tag) != tag:
+        raise InvalidRequestError(
+            f"{redact_forms(tag)!r} can't be a tag: it has what looks like a credential, which is never stored",
+            hint="Leave the credential out.",
             fields={"field": "tag"},
         )
     return tag

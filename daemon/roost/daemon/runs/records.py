@@ -13,6 +13,7 @@ import msgspec
 
 from roost.daemon.config.ids import new_id
 from roost.daemon.credentials.commands import record_command, split_variables
+from roost.daemon.credentials.redaction import redact_forms
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import BackgroundTasks
@@ -48,10 +49,17 @@ def _unknown_run_error(run_id: str) -> LookupFailedError:
 
 
 def check_experiment(name: str | None) -> None:
-    """Raise InvalidRequestError if an experiment can't have this name: it would not be the same on a terminal."""
+    """Raise InvalidRequestError if an experiment can't have this name: it would not be the same on a terminal, or has a
+    credential."""
     if name is not None and (fault := find_name_fault(name)):
         raise InvalidRequestError(
             f"{name!r} can't be the name of an experiment: {fault}", hint="Use letters, digits and signs."
+        )
+    if name is not None and redact_forms(name) != name:
+        raise InvalidRequestError(
+            f"{redact_forms(name)!r} can't be the name of an experiment: it has what looks like a credential, which is "
+            "never stored",
+            hint="Leave the credential out.",
         )
 
 

@@ -16,7 +16,12 @@ async def good() -> list[Check]:
 
 
 async def raises() -> list[Check]:
-    raise TypeError("a fault")
+    raise TypeError("a fault at tcp://u:s3cr3t@h")
+
+
+async def tells() -> list[Check]:
+    secret = "not tcp://u:s3cr3t@h:1"
+    return [Check(name="tells", state="error", message=secret, hint=secret, subject=secret)]
 
 
 async def refuses() -> list[Check]:
@@ -28,14 +33,16 @@ async def cannot_read() -> list[Check]:
 
 
 async def test_a_check_that_fails_is_a_result():
-    checks = [Examiner(each.__name__, each) for each in (raises, refuses, cannot_read, good)]
+    checks = [Examiner(each.__name__, each) for each in (raises, refuses, cannot_read, good, tells)]
     found = await Examiners().run(checks)
     assert [(check.name, check.state) for check in found] == [
         ("raises", "error"),
         ("refuses", "error"),
         ("cannot_read", "error"),
         ("good", "ok"),
+        ("tells", "error"),
     ]
+    assert "s3cr3t" not in repr(found)
     assert "TypeError: a fault" in found[0].message
     assert (found[1].message, found[1].hint) == ("no", "do this")
     assert found[2].message == "Permission denied: /x"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from roost.daemon.config.dates import parse_since
 from roost.daemon.runs.filters import check_tag, parse_filter
+from roost.daemon.runs.records import check_experiment
 from roost.model.errors import InvalidRequestError
 from roost.model.history import RunFilter, find_name_fault, find_note_fault, find_tag_fault
 from roost.model.names import NameInvalidError
@@ -102,6 +103,15 @@ def test_what_is_no_tag(tag: str) -> None:
     assert find_tag_fault(tag) is not None
     with pytest.raises(InvalidRequestError):
         check_tag(tag)
+
+
+@pytest.mark.parametrize("text", ["https://u:s3cr3t@h/x", "at=https://s3cr3t@h", "x=hf_" + "s3cr3t" * 4])
+def test_no_tag_and_no_name_of_an_experiment_has_a_credential(text: str) -> None:
+    for check in (check_tag, check_experiment):
+        with pytest.raises(InvalidRequestError, match="credential") as refused:
+            check(text)
+        assert "s3cr3t" not in str(refused.value)
+    check_experiment("https://h.example/x")
 
 
 def test_names_and_notes_have_no_control_characters() -> None:
