@@ -22,6 +22,7 @@ _LINK = re.compile(r"\[((?:[^\[\]]|`[^`]*`)*)\]\(([^()\s]*)\)")
 _STRONG = re.compile(r"(\*{1,2})(?=\S)(.+?)(?<=\S)\1")
 _LEAST_CELL = 30
 """Characters of the last column of a table below which the rows become entries."""
+_INDENT = "    "
 _GAP = "  "
 
 
@@ -127,13 +128,15 @@ def _format_halves(row: Sequence[str], width: int) -> Iterator[str]:
 
 
 def _format_entry(head: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
-    """Yield a row that is too wide for a table: its first cell, and below it the others."""
-    first, *middle, last = row
+    """Yield a row that is too wide for a table: its first cell, and below it the others. If those before the last fit
+    a line, the last is the text about them; else each stands by itself under its title."""
+    first, *others = row
     yield from _wrap(first, width, first="", other="")
-    named = [f"{name}: {cell}" if name else cell for name, cell in zip(head[1:-1], middle, strict=True) if cell]
-    for text in ("; ".join(named), last):
+    named = [f"{name}: {cell}" if name and cell else cell for name, cell in zip(head[1:], others, strict=True)]
+    facts = "; ".join(filter(None, named[:-1]))
+    for text in (facts, others[-1]) if len(facts) <= width - len(_INDENT) else named:
         if text:
-            yield from _wrap(text, width, first="    ", other="    ")
+            yield from _wrap(text, width, first=_INDENT, other=_INDENT)
 
 
 def _split_row(line: str) -> list[str]:

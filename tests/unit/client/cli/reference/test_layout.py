@@ -50,6 +50,13 @@ def test_a_table_that_is_too_wide_becomes_columns_or_entries():
     assert all("left" in line and "right" in line for line in lay_out(two, 60)[1:3])
     three = "| name | type | meaning |\n|---|---|---|\n| " + "n" * 40 + " | text | " + "word " * 10 + "|"
     assert lay_out(three, 60)[:2] == ["n" * 40, "    type: text"]
+    four = "| | one | two | three |\n|---|---|---|---|\n| n | " + "a " * 30 + "| " + "b " * 30 + "| c |"
+    assert [line for line in lay_out(four, 60) if ":" in line or line == "n"] == [
+        "n",
+        "    one: " + "a " * 25 + "a",
+        "    two: " + "b " * 25 + "b",
+        "    three: c",
+    ]
 
 
 def test_links_say_how_their_page_is_opened():
