@@ -10,6 +10,8 @@ from roost.store.disk.root_lock import RootLock
 
 FileKey = tuple[int, int]
 """Device and inode."""
+_PASSING = ("launch",)
+"""Folders that the daemon itself moves away, and makes again with the next file in them: their absence is no damage."""
 
 
 def read_file_key(path: str) -> FileKey | None:
@@ -33,5 +35,7 @@ def find_damage(layout: Layout, lock: RootLock, index: FileKey | None, socket: s
         index=read_file_key(layout.index_path) != index,
         lock=not lock.is_file_present,
         socket=not os.path.lexists(socket),
-        folders=tuple(name for name in FOLDERS if not os.path.isdir(os.path.join(layout.root, name))),
+        folders=tuple(
+            name for name in FOLDERS if name not in _PASSING and not os.path.isdir(os.path.join(layout.root, name))
+        ),
     )

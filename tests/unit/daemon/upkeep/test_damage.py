@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.daemon.upkeep.damage import Damage, Repair, find_fatal, plan_repairs
-from roost.store.disk.layout import FOLDERS
+from roost.daemon.upkeep.inspection import find_damage
+from roost.store.disk.layout import FOLDERS, Layout
+from roost.store.disk.root_lock import claim_root
 
 damages = st.builds(
     Damage,
@@ -39,3 +43,16 @@ def test_everything_else_has_its_repair_and_the_socket_comes_last(damage):
 def test_an_undamaged_root_needs_nothing():
     assert plan_repairs(Damage()) == []
     assert find_fatal(Damage()) is None
+
+
+def test_the_folder_of_launch_plans_comes_and_goes(tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path / "root"))
+    layout.make_folders()
+    (tmp_path / "root" / "launch").rmdir()
+    lock = claim_root(layout)
+    try:
+        assert find_damage(layout, lock, None, layout.root) == Damage()
+        (tmp_path / "root" / "wheels").rmdir()
+        assert find_damage(layout, lock, None, layout.root) == Damage(folders=("wheels",))
+    finally:
+        lock.release()
