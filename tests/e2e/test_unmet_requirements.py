@@ -64,7 +64,8 @@ def test_unmet_requirements_are_placed_and_explained(roost: Roost, pip_index: Pi
     assert refusal("b.yml", f"{head}- numpy>=99\n") == ("b.yml:3:3", f"{channel} has numpy 1.26.4 and 2.1.3.")
     assert refusal("c.yml", f"{head}- only-pip\n") == (
         "c.yml:3:3",
-        "pip's index has only-pip: `roost add --pip only-pip` requires it there.",
+        "pip's index has only-pip: `roost add --pip only-pip` requires it there, "
+        "`--with pip:only-pip` for one command.",
     )
     assert refusal("d.yml", f"{head}- pywin32\n") == (
         "d.yml:3:3",

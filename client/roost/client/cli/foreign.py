@@ -17,6 +17,7 @@ _SHELL = "`roost shell` starts a shell in the environment; `roost run` needs no 
 _LEAVE = "`exit` leaves a `roost shell`; `roost run` and `roost exec` change nothing in this shell."
 _NEWER = "`roost build --rebuild` chooses new versions; `roost env outdated` shows what would change."
 _LIST = "`roost list` shows what is in the environment, `roost env list` the environments."
+_FREEZE = "`roost env export --format requirements` prints what is installed; `roost lock --write` writes `roost.lock`."
 _LOCK = "`roost lock --write` writes the lock file beside the environment file."
 _RUN = "`roost run COMMAND` runs a command in the environment."
 _RUNS = "`roost runs list` shows runs, `roost builds list` builds."
@@ -31,6 +32,7 @@ _EXPORT = "`roost env export NAME --format F` and `roost lock -o FILE` write oth
 _EXPERIMENT = "`roost run --detach COMMAND` begins a run that outlives this shell."
 _CHECK = "`roost cache verify` compares environments with what was built."
 _TOOL = "`roost run --with PKG COMMAND` runs a tool that no file names."
+_TASK = "roost has no tasks: `roost run COMMAND` runs a command, also that of a task runner in the environment."
 _PYTHON = (
     "`roost run --python X.Y COMMAND` runs with another Python; `python=` or `requires-python` in the file chooses it."
 )
@@ -38,6 +40,7 @@ _CHANNEL = "`channels:` in the environment file names channels; the config has d
 _SELF = "roost is updated by what installed it: pip, uv or pipx."
 _STOP = "`roost daemon stop` stops the daemon, which the next command starts again."
 _LOGIN = "Docker's own logins are used: `docker login HOST`; `roost registry test` tries them."
+_VERSION = "`roost --version` prints the version of roost, `roost env versions NAME` those of an environment."
 _COPY = "`roost env clone NAME NEW` copies a version of an environment to another name."
 
 _WORDS = {
@@ -49,20 +52,23 @@ _WORDS = {
     _LEAVE: "deactivate exit leave",
     _NEWER: "update upgrade outdated bump refresh",
     _LIST: "ls envs environments packages dependencies",
-    _LOCK: "freeze relock",
+    _FREEZE: "freeze",
+    _LOCK: "relock",
     _RUN: "start launch call execute x do",
     _RUNS: "ps history jobs job top experiments",
     _LOGS: "log logs output tail",
     _END: "kill cancel abort terminate",
     _IMAGES: "images img",
     _CLEAN: "clean prune clear gc tidy system",
-    _INFO: "info show inspect status describe version config-info",
+    _INFO: "info show inspect status describe config-info",
+    _VERSION: "version versions",
     _SEARCH: "search find query",
     _CONFIG: "config settings configure",
     _EXPORT: "export dump",
     _EXPERIMENT: "submit background detach nohup",
     _CHECK: "check verify audit-files",
     _TOOL: "tool tools uvx pipx",
+    _TASK: "task tasks script scripts compose",
     _CHANNEL: "channel channels",
     _SELF: "self self-update selfupdate",
     _STOP: "stop restart down shutdown",
@@ -78,7 +84,8 @@ _INNER = {
     "pip": {
         "`roost add --pip PKG` adds packages of the index to the environment file.": "install",
         _REMOVE: "uninstall",
-        _LOCK: "freeze lock",
+        _FREEZE: "freeze",
+        _LOCK: "lock",
         _LIST: "list show inspect",
         _CHECK: "check hash",
         _CLEAN: "cache",
@@ -144,6 +151,8 @@ _SAME_TOOL = {
     "rye": "uv",
 }
 """Tools whose commands are called as those of another one."""
+_PYTHON_VERBS = frozenset(("install", "list", "find", "pin", "uninstall", "upgrade"))
+"""What follows ``uv python``, and is no script."""
 _TOPICS = {"pip": "pip", "conda": "conda", "uv": "uv", "docker": "docker", "pixi": "pixi"}
 """Pages of ``roost help``."""
 FOREIGN_COMMANDS: Mapping[str, str] = {
@@ -196,7 +205,19 @@ _OPTIONS = {
     "--dry-run": "-n --check",
     "--image": "--container --docker-image",
     "--no-project": "--no-install-project --no-root",
+    "--tail": "-n --lines",
+    "--version": "-v",
 }
+_UNNEEDED = {
+    "--no-sync --no-build --no-install --skip-lock": "What is ready is used as it is; a solve follows a change only.",
+    "-i -t -it -ti --tty --interactive --rm -T": "Input and terminal reach the command anyway; containers are removed.",
+    "-y --yes --assume-yes --force --non-interactive": "roost asks nothing.",
+    "--outdated -o": "`roost env outdated` shows what a new solve would change.",
+    "--tag --note --label": "`roost runs tag latest TAG` tags a run, `roost runs note latest TEXT` keeps a note.",
+    "-c --channel": "`roost add CHANNEL::PKG` takes a package from a channel; `channels:` in the file names them.",
+    "-v -vv -vvv --verbose --debug": "`roost builds logs ID` prints all of a build, `roost daemon logs` the log.",
+}
+"""What there is no option for, and why, or how the same is done."""
 """Options of other tools, by roost's."""
 
 
@@ -227,9 +248,11 @@ def _advise_tool(words: Sequence[str]) -> str | None:
     """Return what to do instead of another tool's command line, ``pip install numpy``; ``None`` if it is of none."""
     typed = words[0].lower()
     tool = _SAME_TOOL.get(typed, typed)
+    verbs = [word.lower() for word in words[1:] if not word.startswith("-")]
+    if typed == "python" and verbs[:1] and verbs[0] in _PYTHON_VERBS:
+        return _PYTHON
     if tool not in _INNER:
         return None
-    verbs = [word.lower() for word in words[1:] if not word.startswith("-")]
     if tool == "uv" and verbs[:1] == ["pip"]:
         tool, verbs = "pip", verbs[1:]
     if tool == "conda" and verbs[:1] == ["env"]:
@@ -245,8 +268,15 @@ def advise_option(word: str, known: Sequence[str]) -> str | None:
     own = next((own for own, same in _OPTIONS.items() if own in known and name in same.split()), None)
     if own is not None or not name.startswith("--"):
         return own
-    long = [option for option in known if option.startswith("--")]
-    return next(iter(get_close_matches(name.lower().replace("_", "-"), long, n=1)), None)
+    long = [option[2:] for option in known if option.startswith("--")]  # the dashes alone would make all of them alike
+    near = get_close_matches(name[2:].lower().replace("_", "-"), long, n=1)
+    return f"--{near[0]}" if near else None
+
+
+def explain_option(word: str) -> str | None:
+    """Return how that is done here which another tool has the option ``word`` for, or why there is none."""
+    name = word.partition("=")[0]
+    return next((advice for words, advice in _UNNEEDED.items() if name in words.split()), None)
 
 
 def quote_words(words: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from roost.client.cli.foreign import advise_command, advise_option
+from roost.client.cli.foreign import advise_command, advise_option, explain_option
 from roost.client.errors import ClientError, usage_error
 from roost.wire.visible import make_visible
 
@@ -67,23 +67,35 @@ def unknown_option_error(parser: argparse.ArgumentParser, unknown: Sequence[str]
     """Return the error for words that ``parser`` has no place for, with what the first may be meant to be."""
     known = [name for action in parser._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
     near = advise_option(unknown[0], known)
+    advice = f"Did you mean `{near}`?" if near else explain_option(unknown[0])
     hint = f"See `{parser.prog} --help`."
     return usage_error(
-        f"Unknown option or argument: {make_visible(' '.join(unknown))}",
-        f"Did you mean `{near}`? {hint}" if near else hint,
+        f"Unknown option or argument: {make_visible(' '.join(unknown))}", f"{advice} {hint}" if advice else hint
     )
 
 
-def explain_usage(parser: argparse.ArgumentParser, message: str) -> ClientError:
-    """Return the error for a ``message`` of argparse, in words that name what was typed."""
+def _name_missing(parser: argparse.ArgumentParser, missing: Sequence[str]) -> str:
+    """Return the ``missing`` arguments, as the usage line names them, without those of which there may be none:
+    argparse lists them, too."""
+    optional = (argparse.OPTIONAL, argparse.ZERO_OR_MORE, argparse.REMAINDER)
+    needed = (action for action in parser._actions if action.nargs not in optional)
+    return ", ".join(_name_action(action) for action in needed if argparse._get_action_name(action) in missing)
+
+
+def explain_usage(parser: argparse.ArgumentParser, message: str, typed: Sequence[str]) -> ClientError:
+    """Return the error for a ``message`` of argparse, in words that name what was ``typed``."""
     hint = f"See `{parser.prog} --help`."
     if required := _REQUIRED.fullmatch(message):
         commands = _commands_of(parser)
         if commands:
+            known = {name for action in parser._actions for name in action.option_strings}
+            if unknown := [word for word in typed if word.startswith("-") and word not in known]:
+                return unknown_option_error(parser, unknown[:1])
             listed = f"One of {', '.join(commands)}. " if len(commands) <= _MOST_CHOICES else ""
             return usage_error(f"`{parser.prog}` needs a command.", listed + hint)
         example = str(parser.epilog or "").partition("\n")[2].strip()
-        return usage_error(f"`{parser.prog}` needs {required[1]}.", f"As in `{example}`. {hint}" if example else hint)
+        missing = _name_missing(parser, required[1].split(", ")) or required[1]
+        return usage_error(f"`{parser.prog}` needs {missing}.", f"As in `{example}`. {hint}" if example else hint)
     found = _ARGUMENT.fullmatch(message)
     if found is None:
         return usage_error(message[:1].upper() + message[1:], hint)

@@ -60,7 +60,7 @@ class CommandParser(argparse.ArgumentParser):
         """Raises: ClientError with exit status 2."""
         from roost.client.cli.mistakes import explain_usage  # only after a mistake
 
-        raise explain_usage(self, message)
+        raise explain_usage(self, message, self._typed)
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Raises: ClientError for an unknown command or choice, without the list of all that argparse would print."""
@@ -124,7 +124,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         formatter_class=ExampleFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_VersionAction, nargs=0, help="print the version")
+    parser.add_argument("-V", "--version", action=_VersionAction, nargs=0, help="print the version")
     add_folder_option(parser)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     needed = [module for module, commands in MODULES.items() if command in commands]

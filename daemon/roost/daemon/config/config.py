@@ -221,7 +221,7 @@ def _config_error(path: str, line: int | None, message: str, hint: str = "") -> 
     location = Location(path=path, line=line)
     return ConfigError(
         f"{message[:1].upper()}{message[1:]}.",
-        hint=hint or "Fix the file; CONFIG.md lists all settings.",
+        hint=hint or "Fix the file; `roost help config` lists all settings.",
         location=location,
     )
 

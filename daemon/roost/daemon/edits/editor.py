@@ -32,6 +32,7 @@ from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.jobs.work_stream import convert_progress, stream_work
+from roost.daemon.lock_files.applying import describe_asked
 from roost.daemon.lock_files.choice import STALE
 from roost.daemon.locks.former import note_use
 from roost.daemon.locks.solve import describe_unanswered
@@ -213,7 +214,7 @@ class EnvironmentEditor:
             packages=len(lock.conda) + len(lock.wheels) if lock is not None else None,
             diff=format_diff(original, edited.data) if is_changed else "",
             reasons=[unanswered] if unanswered is not None else [],
-            warnings=[_rephrase(warning, resolved) for warning in resolved.warnings],
+            warnings=[_rephrase(warning, resolved, request.what) for warning in resolved.warnings],
         )
 
 
@@ -277,11 +278,12 @@ def _read(path: str) -> OriginalFile:
         ) from error
 
 
-def _rephrase(warning: WarningView, resolved: TargetedDefinition) -> WarningView:
+def _rephrase(warning: WarningView, resolved: TargetedDefinition, what: EnvironmentSelector) -> WarningView:
     """Say of a lock file that it does not have the change yet: what a solve prefers is of no use to know here."""
     if warning.code != STALE or resolved.lock_file is None:
         return warning
-    text = f"{resolved.lock_file.path} is for another content of the file: `roost lock --write` brings it up to date"
+    asked = describe_asked(resolved, what, resolved.lock_file.path)
+    text = f"{asked.path} is for another content of the file: `{asked.command}` brings it up to date"
     return WarningView(code=STALE, message=text)
 
 

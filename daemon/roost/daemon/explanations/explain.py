@@ -143,7 +143,8 @@ class _Hints:
             there = _join(facts.platforms, "and")
             parts.append(f"{channels} {_have(self._unmet.channels)} it for {there} only, not for {here}.")
         if not parts and await self._is_in_index(cause.name):
-            parts.append(f"pip's index has {cause.name}: `roost add --pip {cause.name}` requires it there.")
+            once = f"`--with pip:{cause.name}` for one command"
+            parts.append(f"pip's index has {cause.name}: `roost add --pip {cause.name}` requires it there, {once}.")
         return " ".join(parts) or None
 
     async def _describe_pip(self, cause: Cause) -> str | None:

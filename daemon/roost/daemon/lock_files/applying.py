@@ -74,8 +74,8 @@ class LockFiles:
         if place is None or not place.exists or is_pinned(selector) or not _has_lock(resolved):
             return resolved
         if is_new:
-            shown = show_path(place.path, selector.cwd)
-            text = f"{shown} stays as it is, and is used again without this: `roost lock --write --rebuild` renews it"
+            asked = describe_asked(resolved, selector, place.path)
+            text = f"{asked.path} stays as it is, and is used again without this: `{asked.command} --rebuild` renews it"
             return _with_warning(resolved, Reason(code="lock-file-kept", message=text))
         file, asked = await self.reader.read(place), describe_asked(resolved, selector, place.path)
         choice = choose_lock(file, asked)
@@ -134,7 +134,7 @@ def describe_asked(resolved: TargetedDefinition, selector: EnvironmentSelector, 
         path=shown,
         definition_digest=resolved.digest,
         scope=resolved.lock_scope,
-        command=format_command(shown, selector.file, choices, option),
+        command=format_command(path, selector.file, choices, option, cwd=selector.cwd),
         choices=choices,
         has_additions=bool(selector.additions),
     )
@@ -163,7 +163,7 @@ def _has_lock(resolved: ResolvedDefinition) -> bool:
     return not (resolved.definition.python.user_managed or is_unmodified(resolved.definition))
 
 
-def _check_locked(resolved: ResolvedDefinition, selector: EnvironmentSelector, request: Request) -> None:
+def _check_locked(resolved: TargetedDefinition, selector: EnvironmentSelector, request: Request) -> None:
     """Check that ``--locked`` can be meant."""
     if is_pinned(selector) or request.rebuild or request.as_of is not None:
         raise InvalidRequestError(
@@ -178,7 +178,7 @@ def _check_locked(resolved: ResolvedDefinition, selector: EnvironmentSelector, r
     if not place.exists and _has_lock(resolved):
         raise LockFileMissingError(
             "--locked: the lock file does not exist",
-            hint="`roost lock --write` writes it.",
+            hint=f"`{describe_asked(resolved, selector, place.path).command}` writes it.",
             location=Location(path=place.path),
         )
 

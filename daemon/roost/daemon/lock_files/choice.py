@@ -108,11 +108,14 @@ def show_path(path: str, cwd: str) -> str:
     return path.removeprefix(f"{cwd.rstrip('/')}/")
 
 
-def format_command(path: str, file: str | None, choices: Choices, option: str) -> str:
-    """Return the command that writes the lock file ``path`` (as people are told it). ``file``: ``-f``, if it was given;
-    ``option``: the target or platform, if it is not the usual one."""
-    if file is None and path.rpartition("/")[2] != LOCK_FILE:
-        file = path.removesuffix(f".{LOCK_FILE}")
+def format_command(path: str, file: str | None, choices: Choices, option: str, *, cwd: str) -> str:
+    """Return the command that writes the lock file ``path``. ``file``: ``-f``, if it was given; ``option``: the target
+    or platform, if it is not the usual one; ``cwd``: where the command will be typed."""
+    folder, _, name = path.rpartition("/")
+    if file is None and name != LOCK_FILE:
+        file = show_path(path, cwd).removesuffix(f".{LOCK_FILE}")
+    elif file is None and not f"{cwd.rstrip('/')}/".startswith(f"{folder}/"):
+        file = show_path(folder, cwd)  # the search from there does not come by: a script elsewhere was named
     named = f"-f {shlex.quote(file)}" if file is not None else ""
     return " ".join(word for word in ("roost lock --write", named, format_choices(choices), option) if word)
 

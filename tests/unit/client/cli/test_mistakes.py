@@ -24,14 +24,17 @@ COMMANDS = [
     ("ps", "`roost runs list` shows"),
     ("images", "`roost image list` shows"),
     ("clean --all", "`roost cache gc` removes"),
-    ("freeze > x", "`roost lock --write` writes"),
+    ("freeze > x", "`roost env export --format requirements` prints"),
+    ("version", "`roost --version` prints"),
+    ("python install 3.12", "`roost run --python X.Y COMMAND` runs"),
+    ("task list", "roost has no tasks"),
     ("search numpy", "`roost add PKG --dry-run`"),
     ("pip install -r requirements.txt", "`roost add --pip PKG` adds"),
     ("pip3 --quiet uninstall x", "`roost remove PKG` removes"),
     ("conda env create -f x.yml", "`roost init` begins"),
     ("conda env list", "`roost env list` the environments"),
     ("mamba run -n x python", "`roost run COMMAND` runs"),
-    ("uv pip freeze", "`roost lock --write`"),
+    ("uv pip freeze", "`roost env export --format requirements`"),
     ("uv sync --frozen", "`roost build` makes ready"),
     ("uvx ruff", "`roost run --with PKG"),
     ("docker exec -it x sh", "`roost exec -t docker COMMAND`"),
@@ -53,6 +56,10 @@ COMMANDS = [
 USAGE = [
     ("cache", "`roost cache` needs a command.", "One of df, gc,"),
     ("env", "`roost env` needs a command.", "See `roost env --help`."),
+    ("runs tag", "`roost runs tag` needs ID.", "As in `roost runs tag latest"),
+    ("runs diff latest", "`roost runs diff` needs B.", "As in `roost runs diff "),
+    ("completion", "`roost completion` needs SHELL.", ""),
+    ("-v", "Unknown option or argument: -v", "Did you mean `--version`?"),
     ("add", "`roost add` needs PKG.", "As in `roost add "),
     ("plan -f", "`roost plan`: -f needs a value: PATH.", "See `roost plan --help`."),
     ("plan -e", "`roost plan`: -n needs a value: NAME[:VERSION|@LABEL].", ""),
@@ -68,6 +75,9 @@ USAGE = [
     ("build --no-cache", "--no-cache", "Did you mean `--rebuild`?"),
     ("run --directory /x python", "--directory", "Did you mean `-C`?"),
     ("plan --zzz", "--zzz", "See `roost plan --help`."),
+    ("run --tag best train.py", "--tag", "`roost runs tag latest TAG` tags a run"),
+    ("run --no-sync python", "--no-sync", "What is ready is used as it is"),
+    ("tree --outdated", "--outdated", "`roost env outdated` shows"),
 ]
 
 
@@ -108,7 +118,7 @@ def test_other_tools_words_are_no_commands_of_roost():
 
 def list_advice() -> list[str]:
     inner = [advice for verbs in foreign._INNER.values() for advice in verbs]
-    return sorted({*FOREIGN_COMMANDS.values(), *inner})
+    return sorted({*FOREIGN_COMMANDS.values(), *inner, *foreign._UNNEEDED.values(), foreign._PYTHON})
 
 
 @pytest.mark.parametrize("advice", list_advice())

@@ -99,7 +99,13 @@ def test_packages_of_one_run_are_told_in_silence() -> None:
 
 
 def test_the_command_names_the_file_and_the_options() -> None:
-    assert format_command("roost.lock", None, NO_CHOICES, "") == "roost lock --write"
-    assert format_command("a/dev.txt.roost.lock", None, WEB, "") == "roost lock --write -f a/dev.txt --extra web"
-    assert format_command("roost.lock", "a b.txt", WEB, "-t docker").endswith("-f 'a b.txt' --extra web -t docker")
+    def command(path: str, file: str | None = None, options: Choices = NO_CHOICES, target: str = "") -> str:
+        return format_command(path, file, options, target, cwd="/a/b")
+
+    assert command("/a/b/dev.txt.roost.lock", None, WEB) == "roost lock --write -f dev.txt --extra web"
+    assert command("/a/b/roost.lock", "a b.txt", WEB, "-t docker").endswith("-f 'a b.txt' --extra web -t docker")
+    searched = [command(f"{folder}/roost.lock") for folder in ("/a/b", "/a", "")]
+    assert searched == ["roost lock --write"] * 3
+    elsewhere = [command(f"{folder}/roost.lock") for folder in ("/a/b/c d", "/a/bc", "/c")]
+    assert elsewhere == [f"roost lock --write -f {folder}" for folder in ("'c d'", "/a/bc", "/c")]
     assert [show_path(path, "/a/b") for path in ("/a/b/c/d", "/a/bc", "/c")] == ["c/d", "/a/bc", "/c"]

@@ -83,6 +83,8 @@ def list_command(context: Context) -> int:
     if context.json:
         context.print_json(answer)
         return 0
+    if not answer["images"]:
+        context.note("no image was built or pulled: `roost build -t docker` makes one")
     heads = ("IMAGE", "DIGEST", "PLATFORM", "SIZE", "IN ENGINE", "PUSHED AS")
     rows = (
         (

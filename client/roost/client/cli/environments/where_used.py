@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +22,7 @@ pytorch is pip's torch, so ask for both. An environment that was never solved co
 the packages are those that an advisory names (see `roost env audit`).
 """
 MAX_LIMIT = 10**9
+_ADVISORY = re.compile(r"(?:CVE|GHSA|PYSEC|OSV)-\w", re.IGNORECASE)
 
 
 def add(family: Subparsers) -> None:
@@ -55,6 +57,8 @@ def who_command(context: Context) -> int:
     for kind in TABLES:
         _request_rest(context, answer, kind)
     context.print_json(answer) if context.json else context.print_lines(_use_lines(answer))
+    if _ADVISORY.match(options.package) and not any(answer["counts"].values()):
+        context.note(f"`roost env who --finding {options.package}` shows where the packages of an advisory are used")
     return 0
 
 

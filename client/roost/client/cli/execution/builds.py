@@ -38,6 +38,7 @@ NOTED_REASONS = frozenset(
 """Codes of reasons that are printed after a build: the last line alone would hide that the build took an unusual way,
 or that something is left to do."""
 EXAMPLE = "b20261123-073101-97cac3"
+NO_BUILD = "nothing was built: `roost build` does it, and so does the first `roost run`"
 
 
 def add(subparsers: Subparsers) -> None:
@@ -130,6 +131,8 @@ def list_command(context: Context) -> int:
     if context.json:
         context.print_json(answer)
         return 0
+    if not answer["builds"]:
+        context.note("there is no older build" if context.options.before else NO_BUILD)
     heads = ("ID", "STATE", "DEFINITION", "GENERATION", "CREATED", "TOOK", "FROM")
     rows = (
         (

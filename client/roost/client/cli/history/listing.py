@@ -15,14 +15,18 @@ from roost.client.terminal.text import format_record, format_table, format_time,
 Json = dict[str, Any]
 COMMAND_WIDTH = 60
 SHORT_COMMIT = 12
+NO_RUN = "nothing has run: `roost run COMMAND` records each run"
 
 
 def list_command(context: Context) -> int:
-    answer = request_page(context, "runs", _read_filters(context))
+    filters = _read_filters(context)
+    answer = request_page(context, "runs", filters)
     if context.json:
         context.print_json(answer)
         return 0
     runs = answer["runs"]
+    if not runs:
+        context.note("no run is like that" if filters or context.options.before else NO_RUN)
     heads = ["ID", "STATE", "EXIT", "TARGET", "ENVIRONMENT", "LOCK", "STARTED", "COMMAND"]
     has_tags = any(run.get("tags") for run in runs)
     rows = [
