@@ -238,8 +238,8 @@ async def test_what_was_changed_since_is_left_to_uv(bench: Bench, damage: Callab
     assert [wheel.name for wheel in linked.rest] == ["leaf"]
     assert not list(prefix.rglob("leaf*"))
     assert list(prefix.rglob("other.py"))
-    modified = await bench.engine.install(linked.rest, prefix=str(prefix), python_path=str(prefix / "bin/python"))
-    assert modified == (["leaf"] if damage is not replace_with_the_same else [])
+    installed = await bench.engine.install(linked.rest, prefix=str(prefix), python_path=str(prefix / "bin/python"))
+    assert installed.modified == (["leaf"] if damage is not replace_with_the_same else [])
     assert next(prefix.rglob("leaf.py")).read_text() == "value = '1.0'\n"
     assert await bench.learn(prefix, wheels) == 1
     assert (await bench.linked(wheels))[1].rest == []

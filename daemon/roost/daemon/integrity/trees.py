@@ -14,6 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from roost.daemon.engines.conda.cache import file_digest
+from roost.daemon.engines.uv.unpacked.content import FileState, read_state
 from roost.daemon.integrity.manifest import (
     CACHE_FOLDER,
     Differences,
@@ -45,13 +46,18 @@ def _scan(prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def collect_manifest(
-    prefix: str, digests: Mapping[str, str], changed_after: int, count: TreeCount | None = None
+    prefix: str,
+    digests: Mapping[str, str],
+    changed_after: int,
+    count: TreeCount | None = None,
+    read: Mapping[FileState, str] | None = None,
 ) -> PrefixManifest:
     """Return the manifest of a complete prefix.
 
     ``digests`` are the sha256s (hex) that are known, by relative path. One is trusted if the file is a hard link into a
-    cache, whose files were checked, and has not been written since ``changed_after`` (ns); all other files are read:
-    those that name the prefix, and those that scripts of packages wrote. Everything is added to ``count``.
+    cache, whose files were checked, and has not been written since ``changed_after`` (ns). ``read`` has the sha256s of
+    files that were read, by the state of each. All other files are read: those that name the prefix, and those that
+    scripts of packages wrote. Everything is added to ``count``.
     """
     count = count or TreeCount()
     count.add(prefix)
@@ -72,7 +78,9 @@ def collect_manifest(
         else:
             status, digest = entry.stat(follow_symlinks=False), digests.get(path)
             count.add(entry.path, status)
-            if not digest or status.st_nlink == 1 or status.st_mtime_ns >= changed_after:
+            if read and (found := read.get(read_state(status))):
+                files[path] = (status.st_size, found)
+            elif not digest or status.st_nlink == 1 or status.st_mtime_ns >= changed_after:
                 unread.append((path, status.st_size))
             else:
                 files[path] = (status.st_size, digest)

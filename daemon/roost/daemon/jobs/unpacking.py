@@ -47,14 +47,14 @@ async def run_with_bound(action: Coroutine[Any, Any, T], list_unfinished: Callab
             found = await asyncio.to_thread(_find_too_large, list_unfinished, limit)
             if found is not None:
                 contents = await asyncio.to_thread(_describe_contents, found)
-                await _end(task)
+                await end_task(task)
                 await asyncio.to_thread(shutil.rmtree, found, ignore_errors=True)
                 raise too_large_error(f"A package with {contents}", limit)
     finally:
-        await _end(task)
+        await end_task(task)
 
 
-async def _end(task: asyncio.Future[T]) -> None:
+async def end_task(task: asyncio.Future[T]) -> None:
     """Cancel a task that is not done, and wait for its end."""
     if not task.done():
         task.cancel()

@@ -15,6 +15,7 @@ from roost.daemon.engines.host_python.fit import marker_environment
 from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.engines.uv.parts.linking import LinkedWheels
 from roost.daemon.engines.uv.prefix import read_requirements
+from roost.daemon.engines.uv.unpacked.content import FileState
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.prefixes.bytecode import link_stored, python_tag
 from roost.daemon.prefixes.bytecode_digests import load_prefix_digests
@@ -63,6 +64,7 @@ async def fill_prefix(
     interpreter: Interpreter | None = None
     linked: LinkedWheels | None = None
     venv = content = None
+    read: Mapping[FileState, str] = {}
     began = time.time_ns() - _CLOCK_NS
     has_editables = any(wheel.kind == "editable" for wheel in lock.wheels)
     links = await asyncio.to_thread(list_links, lock) if has_editables else frozenset[Link]()
@@ -82,9 +84,11 @@ async def fill_prefix(
         await conda.check_machine(lock.system)
         modified += await conda.link(lock.conda, prefix, progress=progress, credentials=credentials)
     if rest := wheels if linked is None else linked.rest:
-        modified += await (await engines.pip()).install(
+        installed = await (await engines.pip()).install(
             rest, prefix=prefix, python_path=python, progress=progress, credentials=credentials
         )
+        modified += installed.modified
+        read = installed.content
     if project is not None:
         await install_project(engines, project, build or ProjectBuild(), prefix, python, progress, credentials)
     is_known = linked is not None and not linked.rest and project is None
@@ -111,7 +115,7 @@ async def fill_prefix(
     if content is not None:
         seal = await asyncio.to_thread(seal_known, prefix, guarded, content)
     else:
-        seal = await asyncio.to_thread(seal_prefix, prefix, guarded, bytecode, began)
+        seal = await asyncio.to_thread(seal_prefix, prefix, guarded, bytecode, began, read)
     guards = await asyncio.to_thread(_guard_links, prefix, lock, links) if has_editables else ()
     filled = FillResult(
         activation=changes,

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from roost.daemon.definitions.stamps import is_unchanged, stamp_in_prefix
+from roost.daemon.engines.uv.unpacked.content import FileState
 from roost.daemon.integrity.folders import create_bytecode_folders, seal_folders
 from roost.daemon.integrity.manifest import ManifestDamagedError, PrefixManifest, encode_manifest
 from roost.daemon.integrity.records import load_known_files
@@ -35,15 +36,22 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
     """All names of the prefix; ``None`` if some were deleted after they had been counted."""
 
 
-def seal_prefix(prefix: str, guarded: Sequence[str], bytecode: Mapping[str, str], changed_after: int) -> Seal:
+def seal_prefix(
+    prefix: str,
+    guarded: Sequence[str],
+    bytecode: Mapping[str, str],
+    changed_after: int,
+    read: Mapping[FileState, str] | None = None,
+) -> Seal:
     """Return the seal of a complete prefix, and protect the folders that installing a package by hand touches.
 
     ``guarded`` are paths of further files that guard every use, ``bytecode`` are the digests of byte-code that was
-    linked from the store, ``changed_after`` is the time (ns) at which filling the prefix began.
+    linked from the store, ``changed_after`` is the time (ns) at which filling the prefix began, ``read`` are the
+    digests of what was read since.
     """
     known = load_known_files(prefix)
     count = TreeCount()
-    manifest = collect_manifest(prefix, {**bytecode, **known.digests}, changed_after, count)
+    manifest = collect_manifest(prefix, {**bytecode, **known.digests}, changed_after, count, read)
     for folder in create_bytecode_folders(prefix, manifest.files):
         count.add(folder)
     linked = {path: digest for path, digest in bytecode.items() if path not in known.digests}

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roost.daemon.engines.uv.unpacked.content import read_state
 from roost.daemon.integrity.manifest import CACHE_FOLDER, ManifestDamagedError, PrefixManifest, encode_manifest
 from roost.daemon.integrity.trees import collect_manifest, find_differences, find_named_differences, load_manifest
 from roost.model.canonical.form import digest_bytes
@@ -66,6 +67,14 @@ def test_a_hard_link_that_a_script_wrote_to_is_read(prefix: Path) -> None:
     (prefix / "lib/linked.py").write_text("written by a link script")
     manifest = collect(prefix, {"lib/linked.py": TRUSTED})
     assert manifest.files["lib/linked.py"][1] == sha256(prefix / "lib/linked.py")
+
+
+def test_a_file_is_not_read_again_as_long_as_it_is_in_the_state_in_which_it_was_read(prefix: Path) -> None:
+    read = {read_state((prefix / name).stat()): TRUSTED for name in ("lib/linked.py", "lib/own.py")}
+    os.utime(prefix / "lib/own.py", (1e9, 1e9 + 1))
+    files = collect_manifest(str(prefix), {"lib/linked.py": "b" * 64}, 0, None, read).files
+    assert files["lib/linked.py"] == (len("content of linked.py"), TRUSTED)
+    assert files["lib/own.py"] == (3, sha256(prefix / "lib/own.py"))
 
 
 def test_names_that_are_not_utf8(prefix: Path) -> None:

@@ -27,7 +27,7 @@ from roost.daemon.engines.uv.parts.linking import LinkedWheels, link_wheels
 from roost.daemon.engines.uv.prefix import mark_venv
 from roost.daemon.engines.uv.process import ProcessResult, UvProcess
 from roost.daemon.engines.uv.pylock import render_pylock
-from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
+from roost.daemon.engines.uv.request import InstallResult, PipLock, PipLockRequest, PythonFacts
 from roost.daemon.engines.uv.requirements import RequirementsTranslator, find_line_indexes, split_credentials
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
@@ -39,7 +39,7 @@ from roost.daemon.engines.uv.sources.build_requirements import (
 from roost.daemon.engines.uv.sources.code import list_editable_code, source_code
 from roost.daemon.engines.uv.translation import is_backend_failure, translate_failure
 from roost.daemon.engines.uv.unpacked.cache import find_absent, find_damaged, list_unfinished
-from roost.daemon.engines.uv.unpacked.checks import UnpackedFaultsError, check_unpacked
+from roost.daemon.engines.uv.unpacked.checks import UnpackedChecks, UnpackedFaultsError, check_beside
 from roost.daemon.engines.uv.venvs.known import KnownVenvs
 from roost.daemon.engines.uv.venvs.siteless import write_siteless
 from roost.daemon.engines.uv.wheels import WheelFiles, WheelStore
@@ -181,11 +181,8 @@ class PipEngine:
         python_path: str,
         progress: Progress | None = None,
         credentials: Mapping[str, str] | None = None,
-    ) -> list[str]:
+    ) -> InstallResult:
         """Install exactly ``wheels`` into ``prefix``, whose Python is ``python_path``.
-
-        Returns the names of those whose unpacked files had been modified and were fetched again: other prefixes share
-        the modified files.
 
         Raises:
             WheelDigestMismatchError, WheelMissingError, WheelCorruptError, IndexUnreachableError, StoreFullError.
@@ -201,7 +198,7 @@ class PipEngine:
         python_path: str,
         progress: Progress | None,
         credentials: Mapping[str, str] | None,
-    ) -> list[str]:
+    ) -> InstallResult:
         editable = await asyncio.to_thread(list_editable_code, wheels)
         await self._known_code.require(editable)
         installation = InstallProgress(progress or Silent(), wheels)
@@ -209,6 +206,7 @@ class PipEngine:
         secrets = Secrets({**own, **(credentials or {})})
         installation.start()
         modified = await self._drop_damaged(wheels, thorough=False)
+        checks = await asyncio.to_thread(self._open_checks, wheels)
         # uv writes the URLs that it sees into its cache: wheels whose URLs are secret are installed from files.
         secret = [wheel for wheel in wheels if wheel.url and secrets.is_secret(wheel.url)]
         files = await self.fetch_wheel_files(secret, progress=progress, credentials=credentials) if secret else {}
@@ -240,9 +238,10 @@ class PipEngine:
                     arguments, folder, secrets, requirements, installation.add_line, on_frame=installation.add_frame
                 )
             else:
-                outcome = await self._process.run(
+                running = self._process.run(
                     arguments, folder, secrets=secrets, on_line=installation.add_line, on_frame=installation.add_frame
                 )
+                outcome = await check_beside(running, checks)
                 if outcome.status != 0 and not is_cached:  # what is unpacked under another name than it has is enough
                     retried = await self._process.run(cached, folder, secrets=secrets)
                     outcome = retried if retried.status == 0 else outcome
@@ -251,10 +250,10 @@ class PipEngine:
         if outcome.status != 0:
             raise translate_failure(outcome.stderr, outcome.status, "installing")
         await asyncio.to_thread(check_complete, prefix, wheels)
-        await self._check_unpacked(wheels, progress or Silent())
+        await self._check_unpacked(checks, progress or Silent())
         await self._known_code.record(editable)
         installation.finish()
-        return modified
+        return InstallResult(modified=modified, content=checks.content)
 
     async def install_project(
         self, project: Wheel, request: PipLockRequest, *, prefix: str, progress: Progress | None = None
@@ -296,11 +295,14 @@ class PipEngine:
         self._built_with[key] = tuple(before.wheels.values())
         await asyncio.to_thread(check_complete, prefix, [project])
 
-    async def _check_unpacked(self, wheels: Sequence[Wheel], progress: Progress) -> None:
+    def _open_checks(self, wheels: Sequence[Wheel]) -> UnpackedChecks:
+        names = {wheel.name for wheel in wheels}
+        return UnpackedChecks(self.cache_dir, self._marks, names, self._config.unpacked_bytes)
+
+    async def _check_unpacked(self, checks: UnpackedChecks, progress: Progress) -> None:
         """Check what was unpacked. A package that fails leaves the cache, so that it is checked again."""
-        names, limit = {wheel.name for wheel in wheels}, self._config.unpacked_bytes
         try:
-            await asyncio.to_thread(check_unpacked, self.cache_dir, self._marks, names, limit, progress)
+            await asyncio.to_thread(checks.check_all, progress)
         except UnpackedFaultsError as faults:
             await self._clean_cache(faults.packages)
             raise faults.error from None

@@ -1,4 +1,4 @@
-"""What the pip engine is asked to lock, and what it returns. Values only, so that callers need not load the engine."""
+"""What the pip engine is asked, and what it returns. Values only, so that callers need not load the engine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from roost.daemon.engines.host_python.interpreters import Interpreter
+from roost.daemon.engines.uv.unpacked.content import FileState
 from roost.model.definition import PipItem
 from roost.model.locks.lock import RemoteInput, Wheel
 
@@ -52,6 +53,16 @@ class PipLockRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The default index that the definition was digested with (``Defaults.index``); ``None``: the config's."""
     editables_as_wheels: bool = False
     """Whether a wheel of its content replaces an editable folder, for a place where the folder does not exist."""
+
+
+class InstallResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What installing wheels showed of their files."""
+
+    modified: Sequence[str]
+    """Names of wheels whose unpacked files had been modified and were fetched again: other prefixes share the modified
+    files."""
+    content: Mapping[FileState, str]
+    """sha256 (hex) of files that were read, by the state in which each has this content."""
 
 
 class PipLock(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ import csv
 import hashlib
 import os
 import stat
-import time
 from collections.abc import Mapping, Sequence
 from email.parser import BytesHeaderParser
 
@@ -25,13 +24,10 @@ from roost.daemon.engines.uv.parts.files import (
 from roost.daemon.engines.uv.parts.part import PartFile, PartLink, WheelPart, list_folders
 from roost.daemon.engines.uv.prefix import find_dist_info, normalize_name
 from roost.daemon.engines.uv.unpacked.cache import list_unpacked
+from roost.daemon.engines.uv.unpacked.content import SETTLED_NS, digest_regular, read_state
 from roost.daemon.engines.uv.unpacked.record import encode_digest
 from roost.model.locks.lock import Wheel
-from roost.store.disk.regular_files import open_regular
 
-SETTLED_NS = 50 * 10**6
-"""A file that was written less than this before its content was read may have been written again since, within the
-same tick of the file system's clock. It is read once more."""
 _MOST_WRITTEN = 1 << 18
 """Bytes of a file that uv writes: more is a copy of something that it could not link."""
 _OWN_NAMES = ("RECORD", "INSTALLER", "REQUESTED")
@@ -148,14 +144,8 @@ def _learn_part(
 
 def _has_digest(path: str, digest: str, before: os.stat_result) -> bool:
     """Return whether a file has the digest (hex) now, and is in the state that it was in ``before``."""
-    if before.st_mtime_ns > time.time_ns() - SETTLED_NS:
-        return False
-    with open_regular(path) as file:
-        state = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            state.update(chunk)
-        after = os.fstat(file.fileno())
-    return state.hexdigest() == digest and (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    found, state = digest_regular(path, "sha256")
+    return state == read_state(before) and found.hex() == digest
 
 
 def _find_archive(cache_dir: str, info: str, name: str) -> str:

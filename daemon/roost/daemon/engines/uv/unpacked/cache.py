@@ -52,8 +52,12 @@ def _read_version(folder: str) -> str:
 def list_unpacked(cache_dir: str) -> Iterator[tuple[str, str]]:
     """Yield the normalized name and the ``.dist-info`` folder of each distribution in uv's cache. Blocks."""
     for folder in glob.iglob(os.path.join(glob.escape(cache_dir), "archive-v*", "*", "*.dist-info")):
-        name = os.path.basename(folder).removesuffix(".dist-info").rpartition("-")[0]
-        yield normalize_name(name), folder
+        yield distribution_name(folder), folder
+
+
+def distribution_name(info: str) -> str:
+    """Return the normalized name of the distribution whose ``.dist-info`` folder is ``info``."""
+    return normalize_name(os.path.basename(info).removesuffix(".dist-info").rpartition("-")[0])
 
 
 def _is_damaged(folder: str, marks: str, thorough: bool) -> bool:
