@@ -6,8 +6,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from email.parser import BytesHeaderParser
@@ -17,8 +15,6 @@ from roost.model.locks.lock import Lock, Wheel
 from roost.store.disk.layout import Layout
 from roost.store.disk.regular_files import read_regular
 
-_UNREADABLE = (OSError, zipfile.BadZipFile, KeyError, zlib.error, NotImplementedError, RuntimeError)
-"""What reading a damaged archive raises."""
 _LARGEST = 4 << 20
 """Bytes of a METADATA file, most of which are a description."""
 
@@ -102,10 +98,14 @@ def _read_unpacked(folder: str, wheel: Wheel) -> bytes | None:
 
 
 def _read_file(layout: Layout, wheel: Wheel) -> bytes | None:
-    """Return the metadata in the file of a wheel that the store has."""
+    """Return the metadata in the file of a wheel that the store has; damaged files are passed over."""
+    import zipfile  # not at the daemon's start
+    import zlib
+
+    damaged = (OSError, zipfile.BadZipFile, KeyError, zlib.error, NotImplementedError, RuntimeError)
     for shelf in ("fetched", "built", "given"):
         for path in glob.glob(os.path.join(glob.escape(layout.wheels), shelf, wheel.sha256, "*.whl")):
-            with suppress(*_UNREADABLE), zipfile.ZipFile(path) as archive:
+            with suppress(*damaged), zipfile.ZipFile(path) as archive:
                 for info in archive.infolist():
                     is_metadata = info.filename.count("/") == 1 and info.filename.endswith(".dist-info/METADATA")
                     if is_metadata and info.file_size <= _LARGEST:
