@@ -27,7 +27,14 @@ from roost.daemon.source_control.repository import (
     find_repository,
     read_head,
 )
-from roost.daemon.source_control.status import GitUnknownError, TreeState, find_git, read_commit, read_tree_state
+from roost.daemon.source_control.status import (
+    GitUnknownError,
+    TreeState,
+    end_all,
+    find_git,
+    read_commit,
+    read_tree_state,
+)
 from roost.model.errors import CodedError
 from roost.model.history import CodeState
 
@@ -81,6 +88,7 @@ class CodeObserver:
         await self._background.cancel()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
+            end_all()
 
     async def _observe(self, folders: Sequence[str], record: Record, begun: float) -> None:
         await asyncio.sleep(_DEFER_SECONDS)

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 DEADLINE_SECONDS = 10.0
@@ -29,6 +30,8 @@ _OWN = {
 }
 """No locks that somebody else's git would have to wait for; in a partial clone, no connection for what is not here."""
 _CHUNK = 2**16
+_running: set[subprocess.Popen[bytes]] = set()
+"""Processes of git that threads wait for: a daemon that stops waits for no thread, but leaves no process."""
 
 
 class TreeState(NamedTuple):
@@ -102,9 +105,11 @@ def _run(git: str, root: str, words: Sequence[str], deadline: float) -> list[byt
     except (OSError, ValueError) as error:
         raise GitUnknownError(f"git can't be started: {error}") from error
     with process:
+        _running.add(process)
         try:
             output, errors = _read_all(process, time.monotonic() + deadline, deadline)
         finally:
+            _running.discard(process)
             _kill(process)
     if process.returncode != 0:
         raise _FailedError(_first_line(errors))
@@ -133,6 +138,13 @@ def _read_all(process: subprocess.Popen[bytes], end: float, deadline: float) -> 
     except subprocess.TimeoutExpired as error:
         raise GitUnknownError(f"git took longer than {deadline:g} s") from error
     return texts[process.stdout.fileno()], b"".join(texts[process.stderr.fileno()])
+
+
+def end_all() -> None:
+    """End every git that runs: it may be waiting for a file that nobody writes, or for a file system that is away."""
+    for process in tuple(_running):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

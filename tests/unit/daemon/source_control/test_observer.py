@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import threading
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.source_control import observer as module
+from roost.daemon.source_control import status
 from roost.daemon.source_control.observer import CodeObserver, find_code_folders
 from roost.daemon.source_control.status import TreeState, find_git
 from roost.model.history import CodeState
@@ -55,6 +59,18 @@ async def test_without_git_the_commit_is_known_and_the_tree_is_not(tree: Path, m
     assert len(code.commit or "") == 40
     assert (code.dirty, code.changed, code.delay, code.reason) == (None, None, None, "git is not installed")
     await observer.stop()
+
+
+async def test_a_stop_ends_a_git_that_hangs(tree: Path) -> None:
+    (tree / ".git" / "index").unlink(missing_ok=True)
+    os.mkfifo(tree / ".git" / "index")  # nobody writes into it
+    observer = CodeObserver(Lifecycle())
+    observer.observe("r1", [str(tree)], AsyncMock())
+    while not status._running:
+        await asyncio.sleep(0.01)
+    (process,) = status._running
+    await observer.stop()
+    assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
 
 
 async def test_runs_that_begin_during_a_comparison_share_the_next(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

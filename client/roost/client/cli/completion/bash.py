@@ -91,7 +91,12 @@ _roost_position() {
     kind=
 }
 
+# Called in this way, a failure in it neither ends a shell with `set -e` nor runs a trap for ERR.
 _roost_complete() {
+    _roost_complete_word || return 0
+}
+
+_roost_complete_word() {
     local path='' option='' ended='' kind='' base='' lead='' current='' word='' position=0 index
     local commands options values positions rest=${COMP_LINE:0:COMP_POINT} words
     words=()
@@ -188,7 +193,7 @@ _roost_offer_kind() {
 
 # Offer files, or folders only. bash does so by itself, but for those that are relative to the folder of -C.
 _roost_offer_paths() {
-    local found
+    local found former=:
     case $base in '~/'*) base=${HOME-}/${base#'~/'} ;; esac
     if [[ ! $base || $current == [/~]* ]]; then
         case $1 in
@@ -198,6 +203,11 @@ _roost_offer_paths() {
         return
     fi
     compopt -o nospace -o filenames 2>/dev/null
+    # Patterns have their ordinary meaning here, and afterwards that of the shell again.
+    case $- in *f*) former='set -f' ;; esac
+    set +f
+    if shopt -q failglob; then former+='; shopt -s failglob'; fi
+    shopt -u failglob
     for found in "$base$current"*; do
         if [[ -d $found ]]; then
             COMPREPLY+=("${found#"$base"}/")
@@ -205,6 +215,7 @@ _roost_offer_paths() {
             COMPREPLY+=("${found#"$base"}")
         fi
     done
+    eval "$former"
 }
 
 if ((BASH_VERSINFO[0] >= 4)); then

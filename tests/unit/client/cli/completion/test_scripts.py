@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.completing import SHELLS, CompletingShell
@@ -87,3 +89,29 @@ def test_values_are_completed_and_no_process_is_started(shell: CompletingShell) 
     assert dict(zip(CASES, completed, strict=True)) == CASES
     assert shell.list_processes() == []
     assert not (shell.trace.parent / "pwned").exists()
+
+
+@pytest.mark.parametrize("options", ["set -euf", "set -o posix; set -u", "shopt -s failglob nocasematch", "IFS=rs@:/"])
+def test_options_of_the_callers_bash_change_nothing_and_stay(
+    options: str, rows: list[CommandRow], tmp_path: Path
+) -> None:
+    (tmp_path / "script").write_text(_FORMATTERS["bash"](rows))
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "other.yml").touch()
+    ask = """
+complete() {
+    printf -v COMP_LINE '%s ' "$@"
+    COMP_LINE=${COMP_LINE% } COMP_POINT=1000 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+    _roost_complete
+}
+state() { set -o; shopt || :; compgen -v _roost || :; }
+complete roost runs show r  # of a root that does not exist
+before=$(state)
+complete roost -C below build -f oth
+printf '<%s>' "${COMPREPLY[@]}"
+complete roost -C below build -f nosuch
+[[ $(state) == "$before" ]] && echo ' nothing has changed'
+"""
+    script = f"{options}\ncomplete() {{ :; }}\nROOST_HOME=/nonexistent\n. ./script\n{ask}"
+    done = subprocess.run(["bash", "--norc", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("<other.yml> nothing has changed\n", "")
