@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -80,10 +81,11 @@ def format_path(path: str) -> str:
     return path if relative.startswith("..") else relative
 
 
-def format_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return columns as wide as their content; ``None`` and empty cells show as ``-``."""
+def format_table(heads: Sequence[str], rows: Iterable[Sequence[object]], longest: int = sys.maxsize) -> str:
+    """Return columns as wide as their content; ``None`` and empty cells show as ``-``. A cell of more than ``longest``
+    characters does not widen its column: only its own row is longer."""
     cells = [list(heads), *([_cell_text(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    widths = [max(len(row[column]) for row in cells if len(row[column]) <= longest) for column in range(len(heads))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
     )

@@ -36,3 +36,4 @@ def test_sizes_durations_and_tables():
     assert text.format_time("2026-11-23T08:05:36.147455Z") == "2026-11-23T08:05:36Z"
     assert text.format_time(None) is None
     assert text.format_table(("A", "BB"), [("xyz", None), ("", 1)]) == "A    BB\nxyz  -\n-    1"
+    assert text.format_table("AB", [("x", "y"), ("long", "z")], longest=3) == "A  B\nx  y\nlong  z"

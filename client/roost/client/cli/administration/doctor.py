@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from roost.client import paths
@@ -16,6 +17,8 @@ from roost.client.terminal.text import format_count, format_table, paint
 from roost.client.transport.stopping import stop
 
 Json = dict[str, Any]
+LONGEST_SETTING = 32
+"""Characters of a name or value that a column has room for; longer ones take what they need in their own line."""
 COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 STATES = ("error", "warning", "ok")
 
@@ -115,7 +118,16 @@ def _print_checks(context: Context, answer: Json) -> None:
     rows = ((setting["name"], _setting_text(setting["value"]), setting["origin"]) for setting in answer["settings"])
     if not answer["settings"]:
         return
-    context.print_text(format_table(("SETTING", "VALUE", "FROM"), rows))
+    context.print_text(format_table(("SETTING", "VALUE", "FROM"), rows, longest=LONGEST_SETTING))
+    if counts := _count_faults(answer["checks"]):  # they come first, and may have left the screen by now
+        context.note(f"{counts}: see above")
+
+
+def _count_faults(checks: Sequence[Json]) -> str:
+    """Return how many errors and warnings there are, with the names of the checks; an empty text if there are none."""
+    named = {state: [check["name"] for check in checks if check["state"] == state] for state in STATES[:-1]}
+    counted = ((format_count(len(names), state), dict.fromkeys(names)) for state, names in named.items() if names)
+    return ", ".join(f"{count} ({', '.join(names)})" for count, names in counted)
 
 
 def _setting_text(value: object) -> str | None:

@@ -95,8 +95,9 @@ def _removal_lines(answer: Json) -> Iterator[str]:
         yield "  `roost cache gc` removes what nothing needs"
     if answer["same_as"]:
         yield f"  the same definition is also {', '.join(answer['same_as'])}"
+    following = "" if answer["same_as"] else "; its next run registers the next version"
     for path in answer["watched"]:
-        yield f"  {format_path(path)} stays watched; its next run registers the next version"
+        yield f"  {format_path(path)} stays watched{following}"
 
 
 def _set_archived(context: Context, action: str, outcome: str) -> int:

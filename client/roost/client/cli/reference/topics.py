@@ -25,8 +25,9 @@ class Topic(NamedTuple):
         return os.path.join(PAGES, f"{self.name}.md")
 
 
+_FILES = ("environment.yml", "requirements.txt", "pyproject.toml", "pep723", "pep-723", "script")
 TOPICS = (
-    Topic("definitions", "which files say what an environment contains", ("environment-files", "definition")),
+    Topic("definitions", "which files say what an environment contains", (*_FILES, "environment-files", "definition")),
     Topic("precedence", "which file, lock, Python and setting wins", ("files", "search")),
     Topic("roost.toml", "roost's own file: every section and key", ("roost-toml", "tool.roost")),
     Topic("formats", "other tools' files, and what becomes of each of their keys", ("format", "keys")),
