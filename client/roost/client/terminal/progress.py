@@ -51,7 +51,7 @@ class ProgressDisplay:
         self._drawn_at = 0.0
         self._is_line_open = False
         self.log: deque[str] = deque(maxlen=LOG_LINES)
-        """The latest lines of the build's log, for the report of a failure."""
+        """The latest lines of the build's log since a step succeeded, for the report of a failure."""
 
     def show(self, message: Mapping[str, Any]) -> None:
         """Show one ``wire.Message``. Events of an unknown kind are ignored."""
@@ -90,6 +90,8 @@ class ProgressDisplay:
             return
         step = self._steps.pop(name, None)
         self._left.finish_step(name, time.monotonic())
+        if not self._steps:
+            self.log.clear()  # that was about what has succeeded
         if step is not None:
             self._print_line(step.format_summary(self._stream))
 

@@ -16,7 +16,7 @@ from roost.model.definition import Definition, PipItem
 from roost.model.errors import Location
 from roost.model.syntax.match_specs import spec_name
 
-Kind = Literal["missing", "versions", "conflict", "python"]
+Kind = Literal["missing", "versions", "conflict", "python", "build"]
 _NO_CANDIDATES = re.compile(
     r"No candidates were found for (?P<name>[^\s:]+?)(?: (?P<bound>[^\n]*?))?\.?$", re.MULTILINE
 )
@@ -46,7 +46,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Kind
     """``missing``: there is no package of that name; ``versions``: none of its versions fits by itself; ``conflict``:
-    requirements exclude each other; ``python``: what is chosen needs another Python."""
+    requirements exclude each other; ``python``: what is chosen needs another Python; ``build``: its source can't be
+    built."""
     name: str
     """The package that is missing or has no version, else that of ``requirement``."""
     bound: str = ""

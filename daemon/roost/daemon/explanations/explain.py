@@ -97,6 +97,8 @@ def _find_cause(error: CodedError, requirements: Sequence[Requirement]) -> Cause
         found = next((each for each in requirements if not each.is_conda and each.name == normalise(name)), None)
         if found is not None and find_well_known(found.name, conda=False):
             return Cause(kind="missing", name=found.name, requirement=found)
+        if found is not None and isinstance(error, WheelBuildError):
+            return Cause(kind="build", name=found.name, requirement=found)
     return None
 
 

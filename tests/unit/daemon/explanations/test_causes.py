@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roost.daemon.engines.uv.errors import WheelBuildError
 from roost.daemon.explanations.causes import (
     Cause,
     find_conda_cause,
@@ -16,7 +17,7 @@ from roost.daemon.explanations.causes import (
     format_place,
     list_requirements,
 )
-from roost.daemon.explanations.explain import _describe_known, format_versions
+from roost.daemon.explanations.explain import _describe_known, _find_cause, format_versions
 from roost.daemon.explanations.well_known import WELL_KNOWN, find_well_known
 from roost.model.definition import Conda, Definition, Pip, PipItem
 from roost.model.errors import Location
@@ -162,3 +163,15 @@ def test_the_page_for_users_lists_them():
     page = " ".join((Path(__file__).parents[4] / "docs" / "environment-files.md").read_text(encoding="utf-8").split())
     for name, (pip, conda) in WELL_KNOWN.items():
         assert (f"`{name}` ({pip})" if pip == conda else f"`{name}` ({pip}; conda: {conda})") in page
+
+
+def test_a_build_that_fails_is_the_fault_of_the_line_that_asks_for_it() -> None:
+    listed = requirements(pip="six; sklearn; oldest==0.1")
+    asked = _find_cause(WheelBuildError("failed", fields={"package": "Oldest"}), listed)
+    assert asked is not None
+    assert (asked.kind, asked.requirement) == ("build", listed[2])
+    assert _describe_known(asked) is None
+    renamed = _find_cause(WheelBuildError("failed", fields={"package": "sklearn"}), listed)
+    assert renamed is not None
+    assert _describe_known(renamed) == "sklearn is called scikit-learn in pip's index: require that."
+    assert _find_cause(WheelBuildError("failed", fields={"package": "needed-by-six"}), listed) is None

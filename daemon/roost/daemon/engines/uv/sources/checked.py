@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 
 import msgspec
 
+from roost.daemon.engines.uv.errors import WheelBuildError
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.pylock import Archive, PylockPackage, without_credentials
 from roost.daemon.engines.uv.secrets import Secrets
@@ -63,7 +64,15 @@ class CheckedSources:
         return await asyncio.to_thread(read_wheel_metadata, self._store.path(stored))
 
     async def build(self, package: PylockPackage) -> tuple[StoredWheel, str]:
-        """Return the wheel of a source, and what it was built from: ``sha256:…`` of the sdist, or the commit."""
+        """Return the wheel of a source, and what it was built from: ``sha256:…`` of the sdist, or the commit. The error
+        of a build names the package."""
+        try:
+            return await self._build(package)
+        except WheelBuildError as error:
+            error.fields.setdefault("package", package.name)
+            raise
+
+    async def _build(self, package: PylockPackage) -> tuple[StoredWheel, str]:
         archive = self._find_archive(package)
         expected = self._rules.find_expected(package, archive)
         if archive is not None:
