@@ -19,7 +19,7 @@ SHOW = ("sh", "-c", "env | grep -E '^(PYTHON|__PYVENV)' | sort")
 
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Installed]:
-    made = Installed()
+    made = Installed(forks_daemon=True)
     assert made("build").returncode == 0
     yield made
     made.remove()

@@ -24,7 +24,7 @@ PREFIX = "import sys; print(sys.prefix)"
 
 @pytest.fixture(scope="module")
 def roost():
-    made = Installed()
+    made = Installed(forks_daemon=True)
     yield made
     made.remove()
 

@@ -96,7 +96,6 @@ def test_a_daemon_that_cannot_start_is_a_fault_like_any_other(quiet: Roost) -> N
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.starts_daemon
 def test_a_program_that_hangs_is_a_result_and_the_others_are_there(quiet: Roost, tmp_path: Path) -> None:
     helper = tmp_path / "docker-credential-stuck"
     helper.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")

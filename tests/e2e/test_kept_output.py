@@ -14,9 +14,13 @@ from tests.support.terminals import Terminal
 
 RUN = "roost run -q --keep-output"
 ASKS = """\
-import os, signal, sys
+import os, signal, sys, threading
+def follow_size():  # a handler would wait for input if the signal came between the prompt and the read
+    while signal.sigwait([signal.SIGWINCH]):
+        print("size", *os.get_terminal_size(), flush=True)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])
+threading.Thread(target=follow_size, daemon=True).start()
 print("terminals", [os.isatty(n) for n in (0, 1, 2)], "size", *os.get_terminal_size(), flush=True)
-signal.signal(signal.SIGWINCH, lambda *_: print("size", *os.get_terminal_size(), flush=True))
 try:
     while True:
         print("got", input("> "), flush=True)
@@ -28,7 +32,7 @@ except KeyboardInterrupt:
 @pytest.fixture(scope="module")
 def roost() -> Iterator[Installed]:
     """One daemon with an environment that is ready."""
-    made = Installed()
+    made = Installed(forks_daemon=True)
     try:
         assert made("build").returncode == 0
         (made.work / "asks.py").write_text(ASKS)

@@ -21,7 +21,7 @@ WAYS = ("plan", "exec", "run", "detached", "rerun")
 @pytest.fixture(scope="module", params=SHELLS)
 def roost(request: pytest.FixtureRequest) -> Iterator[Installed]:
     """roost in an active venv that has programs of its own, and a folder of programs behind it on PATH."""
-    made = Installed()
+    made = Installed(forks_daemon=True)
     launcher = made.bin / "roost"
     launcher.write_text(launcher.read_text().replace("#!/bin/sh", f"#!{request.param}", 1))
     (made.base / "pyvenv.cfg").touch()

@@ -20,7 +20,7 @@ WAITS = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep
 @pytest.fixture(scope="module")
 def roost() -> Iterator[Installed]:
     """One daemon with an environment that is ready."""
-    made = Installed()
+    made = Installed(forks_daemon=True)
     try:
         assert made("build").returncode == 0
         (made.work / "waits.py").write_text(WAITS)

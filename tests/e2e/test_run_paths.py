@@ -49,7 +49,7 @@ class UnixConnection(http.client.HTTPConnection):
 @pytest.fixture(scope="module")
 def roost() -> Iterator[Installed]:
     """One daemon with an environment that is ready."""
-    made = Installed()
+    made = Installed(forks_daemon=True)
     try:
         assert made("build").returncode == 0
         (made.work / "waits.py").write_text(WAITS)

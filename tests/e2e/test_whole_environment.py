@@ -21,7 +21,7 @@ WAYS = ("plan", "exec", "run", "detached", "shell")
 
 @pytest.fixture(scope="module", params=SHELLS)
 def roost(request: pytest.FixtureRequest) -> Iterator[Installed]:
-    made = Installed()
+    made = Installed(forks_daemon=True)
     launcher = made.bin / "roost"
     launcher.write_text(launcher.read_text().replace("#!/bin/sh", f"#!{request.param}", 1))
     assert made("build").returncode == 0
@@ -159,7 +159,7 @@ def test_exec_stays_the_process_that_was_started(roost: Installed, way: str) -> 
 def test_other_shells_lose_nothing_either(shell: str) -> None:
     if not os.path.exists(shell.split()[0]):
         pytest.skip(f"{shell} is not on this machine")
-    made = Installed()
+    made = Installed(forks_daemon=True)
     launcher = made.bin / "roost"
     launcher.write_text(launcher.read_text().replace("#!/bin/sh", f"#!{shell}", 1))
     try:

@@ -10,6 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.support.forked_daemons import fork_daemon
+from tests.support.prepared_interpreters import put_index, put_interpreters
+
 from roost.store.disk.file_ops import remove_tree
 
 REPOSITORY = Path(__file__).parents[2]
@@ -27,9 +30,12 @@ class Started(subprocess.Popen):
 
 
 class Installed:
-    """A home, a root, a working folder with an environment that needs no network, and the commands."""
+    """A home, a root, a working folder with an environment that needs no network, and the commands.
 
-    def __init__(self) -> None:
+    ``forks_daemon``: a daemon serves the root from the beginning (see ``tests.support.forked_daemons``).
+    """
+
+    def __init__(self, *, forks_daemon: bool = False) -> None:
         self.base = Path(os.path.realpath(tempfile.mkdtemp(prefix="r", dir="/tmp")))
         self.root = self.base / "root"
         self.work = self.base / "work"
@@ -53,6 +59,11 @@ class Installed:
             "ROOST_HOME": str(self.root),
             "LANG": "C.UTF-8",
         }
+        if forks_daemon:
+            self.root.mkdir(mode=0o700)
+            put_interpreters(self.root)
+            put_index(self.root)
+            fork_daemon(self.root, self.environ)
 
     def start(self, *words: str, program: str = "roost", cwd: Path | None = None, environ=None, **options):
         return Started(
