@@ -63,7 +63,9 @@ async def annotate_run(call: Call[RunAnnotation]) -> RunView:
     """Change note and tags, which are texts of a person and never part of what ran."""
     body, records = call.body, call.app[SERVICES].runs.records
     if body.note is not None and (fault := find_note_fault(body.note)):
-        raise InvalidRequestError(f"This can't be a note: {fault}", hint="Write a shorter text, of letters and signs.")
+        raise InvalidRequestError(
+            f"This can't be a note: {fault}", hint="Write a shorter one, or one of letters, signs and new lines."
+        )
     check_tags(body.add_tags)
     note = redact(body.note) if body.note is not None else None
     run_id = await records.find_id(call.path("id"))

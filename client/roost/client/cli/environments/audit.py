@@ -142,7 +142,7 @@ def _summary_lines(answer: Json, affected: int) -> Iterator[str]:
         yield f"not looked up: {format_count(len(names), 'package')}: {', '.join(names[:_MOST_NAMES])}{more}"
         yield from (f"  {reason}" for reason in reasons)
     if answer["ignored"]:
-        yield f"ignored: {', '.join(each['id'] for each in answer['ignored'])}"
+        yield f"ignored: {', '.join(dict.fromkeys(each['id'] for each in answer['ignored']))}"
     if answer["findings"]:
         found = format_count(len(answer["findings"]), "finding")
         yield paint(f"{found} in {format_count(affected, 'package')}", "bold", sys.stdout)

@@ -91,8 +91,7 @@ def exec_command(context: Context) -> int:
 def shell_command(context: Context) -> int:
     if is_in_image(context):
         return start_shell_in_container(context)
-    launch, source = _request_launch(context, [])
-    context.note_source(source)
+    launch, source = _request_launch(context, [], always_named=True)
     name = str(source.get("name") or "roost")
 
     def become_shell() -> NoReturn:
@@ -123,8 +122,9 @@ def _start(launch: Json, begin: Callable[[], NoReturn]) -> int:
         return error.status
 
 
-def _request_launch(context: Context, command: Sequence[str]) -> tuple[Json, Json]:
-    """Return how to start (``wire.Launch``) and which definition was chosen; build first if necessary."""
+def _request_launch(context: Context, command: Sequence[str], *, always_named: bool = False) -> tuple[Json, Json]:
+    """Return how to start (``wire.Launch``) and which definition was chosen; build first if necessary. That is named
+    once: before a build, or in any case."""
     selector = build_selector(context, command)
     target = "local" if context.options.target == "auto" else context.options.target
     request = {"what": selector, "target": target}
@@ -132,6 +132,8 @@ def _request_launch(context: Context, command: Sequence[str]) -> tuple[Json, Jso
     for _ in range(ATTEMPTS):
         answer = begun.answer if begun is not None else context.request("POST", "/v1/exec", request)
         if answer["launch"] is not None:
+            if always_named and not is_said:
+                context.note_source(answer["source"])
             context.note_warnings([] if is_said else answer.get("warnings", []))
             return answer["launch"], answer["source"]
         context.note_source(answer.get("source"))

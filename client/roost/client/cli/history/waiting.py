@@ -74,8 +74,7 @@ def logs_command(context: Context) -> int:
             context.print_json({"output": ""})
         if not context.request("GET", record_route("run", options.id))["output_kept"]:
             context.note(
-                "its output went to the terminal that started it, and is not stored: that of runs with --detach and "
-                "--keep-output is"
+                "its output went to where it was started, and is not stored: `--keep-output` and `--detach` store it"
             )
     return 0
 
