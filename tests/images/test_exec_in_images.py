@@ -61,6 +61,16 @@ def test_a_killed_client_takes_its_container_along(docker_roost: Roost, client: 
         _until(lambda: _containers(client) <= before)
 
 
+def test_a_daemon_that_stops_leaves_no_command(docker_roost: Roost, client: docker.DockerClient, base_image: str):
+    before = _containers(client)
+    process = docker_roost.start("exec", "--image", base_image, "--", "sh", "-c", "echo begun; sleep 1000 & wait")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    docker_roost.ok("daemon", "stop")
+    assert process.wait(30) > 0
+    _until(lambda: _containers(client) <= before)
+
+
 def test_a_shell_has_a_terminal_and_the_working_folder(
     docker_roost: Roost, client: docker.DockerClient, base_image: str
 ):

@@ -413,8 +413,7 @@ class ContainerRuns:
         self._background.spawn(self._sweep().run())
 
     def _schedule_retry(self) -> None:
-        """Ask again later about the runs that stay open until the engine answers, or until there is room to write how
-        they ended."""
+        """Ask again later about runs that are open until the engine answers, or there is room to write their end."""
         if self._retry is None or self._retry.done():
             self._retry = asyncio.create_task(self._reattach_later())
 
@@ -431,19 +430,20 @@ class ContainerRuns:
         return run is not None and run.state not in ENDED
 
     async def find_images_in_use(self) -> Mapping[str, tuple[str, ...]]:
-        """Return image ids and what runs in them: containers of anybody that were created from them. Raises what the
-        engine raises."""
-        found: dict[str, list[str]] = {}
+        """Return image ids, and the containers of anybody that are of them. Raises what the engine raises."""
+        found: dict[str, tuple[str, ...]] = {}
         for container in await (await self._engine()).find():
-            found.setdefault(container.image, []).append(f"container:{container.id[:12]}")
-        return {image: tuple(names) for image, names in found.items()}
+            found[container.image] = (*found.get(container.image, ()), f"container:{container.id[:12]}")
+        return found
 
     async def stop(self) -> None:
-        """Let go of the containers; they go on, and the next daemon reattaches to them."""
+        """Let go of the containers; they go on, and the next daemon reattaches to those of runs. The others end."""
+        for run_id in self._records.unrecorded & self._containers.keys():
+            with self._with_engine(run_id):
+                self._sweep().add(self._containers[run_id])
         for sweep in self._sweeps.values():
             await sweep.stop()
-        retrying = [self._retry] if self._retry is not None else []
-        tasks = [*retrying, *self._attached, *(pending.task for pending in self._pending.values())]
+        tasks = [*filter(None, [self._retry]), *self._attached, *(each.task for each in self._pending.values())]
         for task in tasks:
             task.cancel()
         await self._background.cancel()

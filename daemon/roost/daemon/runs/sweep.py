@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker.containers import DockerContainers
     from roost.daemon.engines.docker.values import EngineContainer
 
+STOP_SECONDS = 5.0
+"""How long an engine may take when the daemon stops."""
 AGAIN_SECONDS = 60.0
 """Until another attempt to remove what could not be removed."""
 
@@ -46,8 +48,12 @@ class ContainerSweep:
 
     async def remove(self, container: str) -> None:
         """Remove ``container`` and what else is to be removed; retry later if that can't be done now."""
-        self._doomed.add(container)
+        self.add(container)
         await self.run()
+
+    def add(self, container: str) -> None:
+        """Remove ``container`` with the next ones, or at the stop."""
+        self._doomed.add(container)
 
     async def run(self) -> None:
         """Remove what is to be removed; retry later if that can't be done now."""
@@ -55,10 +61,13 @@ class ContainerSweep:
             self._retry = asyncio.create_task(self._retry_until_done())
 
     async def stop(self) -> None:
-        """Leave the rest to the next daemon."""
+        """Remove what can be removed in a few seconds, and leave the rest to the next daemon."""
         if self._retry is not None:
             self._retry.cancel()
             await asyncio.gather(self._retry, return_exceptions=True)
+        elif self._doomed:  # nothing has failed yet
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._try_remove(), STOP_SECONDS)
 
     async def _retry_until_done(self) -> None:
         try:

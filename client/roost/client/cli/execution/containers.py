@@ -86,8 +86,9 @@ def _attach(context: Context, command_id: str, *, at_terminal: bool, is_shell: b
     except attach.AttachmentLostError as error:
         raise client_error(
             "attachment-lost",
-            "The connection to the daemon was lost, and the command in the container with it.",
-            "`roost daemon logs` may say why; what the command wrote into the working folder is there.",
+            "The connection to the daemon was lost, and with it the command in the container.",
+            "`roost daemon logs` may say why. If the daemon was killed, the container stays until roost uses its "
+            "Docker engine again; what the command wrote into the working folder is there.",
             1,
         ) from error
     except attach.AttachRefusedError as error:
