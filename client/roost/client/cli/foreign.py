@@ -207,6 +207,11 @@ _OPTIONS = {
     "--no-project": "--no-install-project --no-root",
     "--tail": "-n --lines",
     "--version": "-v",
+    "--all": "-a",
+    "--invert": "-i --reverse --reverse-deps --reversed",
+    "--depth": "-d -L --max-depth --level",
+    "--follow": "-F",
+    "--before": "--until",
 }
 _UNNEEDED = {
     "--no-sync --no-build --no-install --skip-lock": "What is ready is used as it is; a solve follows a change only.",

@@ -77,6 +77,9 @@ USAGE = [
     ("plan --zzz", "--zzz", "See `roost plan --help`."),
     ("run --tag best train.py", "--tag", "`roost runs tag latest TAG` tags a run"),
     ("run --no-sync python", "--no-sync", "What is ready is used as it is"),
+    ("daemon logs --tail 0", "--tail: expected a number from 1", ""),
+    ("which -a python", "-a", "Did you mean `--all`?"),
+    ("tree --reverse numpy", "--reverse", "Did you mean `--invert`?"),
     ("tree --outdated", "--outdated", "`roost env outdated` shows"),
 ]
 

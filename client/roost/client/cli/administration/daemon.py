@@ -8,6 +8,7 @@ from typing import Any
 
 from roost.client import paths
 from roost.client.cli.context import Context
+from roost.client.cli.paging import row_limit
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.errors import unreachable_error
 from roost.client.transport import autostart
@@ -28,8 +29,9 @@ def add(subparsers: Subparsers) -> None:
     add_command(
         family, "status", status_command, "Show whether it is running, and where.", "roost daemon status --json"
     )
-    logs = add_command(family, "logs", logs_command, "Show the end of its log.", "roost daemon logs -n 100")
-    logs.add_argument("-n", dest="count", type=int, default=50, metavar="N", help="number of lines (50)")
+    logs = add_command(family, "logs", logs_command, "Show the end of its log.", "roost daemon logs --tail 100")
+    count = "only the last N lines (50)"
+    logs.add_argument("-n", "--tail", dest="count", type=row_limit(), default=50, metavar="N", help=count)
 
 
 def start_command(context: Context) -> int:
