@@ -161,7 +161,8 @@ class EnvironmentRemoval(msgspec.Struct, kw_only=True):
     same_as: list[str]
     """``NAME:VERSION`` of other versions with the same definitions."""
     watched: list[str] = []
-    """Watched files with the same definitions: they stay watched, and a run registers the next version."""
+    """Watched files with the same definitions: they stay watched, and a run registers a version in the environment
+    of the file, unless that has one."""
 
 
 class DocumentResponse(msgspec.Struct, kw_only=True):

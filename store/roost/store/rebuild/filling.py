@@ -89,6 +89,8 @@ class IndexFiller:
         """Versions whose content was lost, as ``NAME:VERSION``."""
         self._numbers: dict[tuple[str, str], dict[int, int]] = {}
         """By source and table: numbers that mean another row in the new index."""
+        self._removals: dict[tuple[object, object], int] = {}
+        """Rank of the source that knows of a removal, by name and number: what is newer has another version of it."""
         self._columns = {table: self._read_columns(table) for table in self._list_tables()}
 
     def fill(self, sources: Sequence[DamagedReader], complete_definitions: Callable[[], None]) -> None:
@@ -101,6 +103,7 @@ class IndexFiller:
                 complete_definitions()
                 self._complete_from_bodies()
             self._fill_table(table, sources)
+        self._settle_removals()
         self._complete_current()
 
     def _list_tables(self) -> list[str]:
@@ -114,10 +117,10 @@ class IndexFiller:
 
     def _fill_table(self, table: str, sources: Sequence[DamagedReader]) -> None:
         lost = "no index that could be read has this table"
-        for source in sources:
+        for rank, source in enumerate(sources):
             if table not in source.tables:
                 continue
-            rejected = sum(not self._add(source, table, row) for row in source.rows(table))
+            rejected = sum(not self._add(source, rank, table, row) for row in source.rows(table))
             if table not in source.incomplete and not rejected:
                 lost = ""
                 break
@@ -126,9 +129,9 @@ class IndexFiller:
         if lost and (table not in _YOUNG or any(table in source.tables for source in sources)):
             self.incomplete[table] = lost
 
-    def _add(self, source: DamagedReader, table: str, row: Row) -> bool:
+    def _add(self, source: DamagedReader, rank: int, table: str, row: Row) -> bool:
         """Add a row, unless the new index has one of the same key. Return ``False`` if it is damaged or refers to what
-        is lost."""
+        is lost. ``rank``: the place of the source among the sources, the newest first."""
         if not has_column_types(row, self._columns[table]) or not is_valid(table, row):
             return False
         values: dict[str, object] = {name: row[name] for name in self._columns[table] if name in row}
@@ -136,7 +139,9 @@ class IndexFiller:
             number = values[column]
             if isinstance(number, int):
                 values[column] = self._numbers.get((source.description, referred), {}).get(number, number)
-        if table in ("versions", "labels") and self._is_removed(values):
+        if table == "removed_versions":
+            self._removals.setdefault((values["name"], values["version"]), rank)
+        if table in ("versions", "labels") and self._is_removed(values, rank):
             return True
         if table == "versions" and not self._has_content(values["body"]):
             self.unresolved.append(self._name_version(values))
@@ -196,13 +201,24 @@ class IndexFiller:
         found = self._connection.execute(query, (values["environment"],)).fetchone()
         return f"{found[0] if found else '?'}:{values['version']}"
 
-    def _is_removed(self, values: dict[str, object]) -> bool:
-        """Return whether a version was removed, which the source of its row does not know."""
+    def _is_removed(self, values: dict[str, object], rank: int) -> bool:
+        """Return whether a version was removed, which the source of its row does not know: an older source may know of
+        a removal after which the same content was registered again."""
         query = (
-            "SELECT 1 FROM environments AS e JOIN removed_versions AS r ON r.name = e.name "
+            "SELECT e.name FROM environments AS e JOIN removed_versions AS r ON r.name = e.name "
             "WHERE e.id = ? AND r.version = ? AND r.body <> ''"
         )
-        return self._connection.execute(query, (values["environment"], values["version"])).fetchone() is not None
+        found = self._connection.execute(query, (values["environment"], values["version"])).fetchone()
+        return found is not None and self._removals.get((found[0], values["version"]), rank) <= rank
+
+    def _settle_removals(self) -> None:
+        """Delete removals of versions that were registered again since, and names without any version: those were
+        removed, or nothing is known of them."""
+        self._connection.execute(
+            "DELETE FROM removed_versions WHERE EXISTS (SELECT 1 FROM versions AS v JOIN environments AS e "
+            "ON e.id = v.environment WHERE e.name = removed_versions.name AND v.version = removed_versions.version)"
+        )
+        self._connection.execute("DELETE FROM environments WHERE id NOT IN (SELECT environment FROM versions)")
 
     def _has_content(self, body: object) -> bool:
         query = (

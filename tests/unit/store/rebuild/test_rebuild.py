@@ -266,6 +266,41 @@ async def test_what_was_removed_stays_removed_and_lost_numbers_are_not_given_aga
     await store.close()
 
 
+async def test_a_version_that_was_registered_again_survives_an_older_removal(root):
+    store = await Store.open(root)
+    known = await store.index.environments.get(VersionReference(name="e00"))
+    kept = await store.index.environments.get(VersionReference(name="e01"))
+    await store.index.remove_versions("e00", None, force=True)
+    await store.index.remove_versions("e01", None, force=True)
+    copy_index(store.layout, lambda: False)
+    again = NewVersion(
+        name="e00",
+        body=body_of("e00"),
+        definition_digest=known.definition_digest,
+        settings_digest=known.settings_digest,
+        canonical=form_of("e00"),
+        settings_canonical=SETTINGS,
+        kind="system-managed",
+        number=known.version,
+    )
+    await store.index.environments.register(again)
+    await store.close()
+    with closing(sqlite3.connect(f"{root}/index.db")) as connection:  # so that the copy is consulted
+        connection.execute("INSERT INTO removed_versions VALUES ('e02', x'00', '', '')")
+        connection.execute("UPDATE environments SET name = x'00' WHERE id = 2")
+        connection.commit()
+    repair(root)
+    store = await Store.open(root)
+    assert (await store.index.environments.get(VersionReference(name="e00"))).version == known.version
+    with pytest.raises(EnvironmentUnknownError, match="it was removed at"):
+        await store.index.environments.get(VersionReference(name="e01", version=kept.version))
+    with closing(sqlite3.connect(f"{root}/index.db")) as connection:
+        assert connection.execute("SELECT name FROM removed_versions").fetchall() == [("e01",)]
+        empty = "SELECT name FROM environments WHERE id NOT IN (SELECT environment FROM versions)"
+        assert connection.execute(empty).fetchall() == []
+    await store.close()
+
+
 async def test_a_copy_alone_is_no_new_root(tmp_path):
     """Versions that were never built are in the index only: a new one must not take its place."""
     layout = Layout(str(tmp_path))
