@@ -139,7 +139,7 @@ def _summarize(answer: Json, rows: Sequence[Json]) -> str:
     sizes = [row["bytes"] for row in rows if row["bytes"]]
     asked = sum(row["asked"] for row in rows)
     parts = [f"{format_count(len(rows), 'package')}, {asked} asked for"]
-    parts += [f"{format_size(sum(sizes))} to fetch in all"] if sizes else []
+    parts += [f"{format_size(sum(sizes))} {'packed' if answer['prefix'] else 'to fetch'}"] if sizes else []
     number = answer["generation"]
     lock = f"lock {short_digest(answer['lock_digest'])}" + (f", generation {number}" if number else "")
     parts.append(f"{lock} for {answer['platform']}")
