@@ -10,7 +10,7 @@ from typing import Any
 from roost.client.cli.context import Context
 from roost.client.cli.paging import record_route, request_page
 from roost.client.cli.selector import require_utf8
-from roost.client.terminal.text import format_record, format_table, format_time, short_digest
+from roost.client.terminal.text import format_count, format_record, format_table, format_time, short_digest
 
 Json = dict[str, Any]
 COMMAND_WIDTH = 60
@@ -102,8 +102,9 @@ def describe_code(code: Json) -> str:
     if code["dirty"] is None:
         state = "unknown whether it was changed"
     elif code["dirty"]:
-        counts = (("changed", code.get("changed")), ("untracked", code.get("untracked")))
-        state = "changed: " + ", ".join(f"{count} {word}" for word, count in counts if count)
+        changed, untracked = code.get("changed"), code.get("untracked")
+        counts = [format_count(changed, "file")] if changed else []
+        state = "changed: " + ", ".join([*counts, f"{untracked} untracked"] if untracked else counts)
     else:
         state = "unchanged"
     reason = f" ({code['reason']})" if code.get("reason") else ""
