@@ -94,7 +94,9 @@ class CompletionFiles:
 
     def _write(self, texts: dict[str, str]) -> None:
         """Replace each file by a rename, without a sync: after a power loss, a file that was cut shows that."""
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        for folder in (os.path.dirname(self._folder), self._folder):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o700)  # not the root, which somebody may have removed
         for name, text in texts.items():
             path = os.path.join(self._folder, name)
             if self._written.get(name) == text and os.path.exists(path):

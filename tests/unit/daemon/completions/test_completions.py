@@ -62,3 +62,11 @@ async def test_a_folder_that_can_not_be_written_harms_nothing(store: Store, even
     files.start(events)
     await files.stop()
     assert Path(store.layout.completions).read_text() == "in the way"
+
+
+async def test_a_root_that_was_removed_is_not_made_again(store: Store, events: Events) -> None:
+    removed = Path(f"{store.layout.root}.removed")
+    files = CompletionFiles(f"{removed}/completions", store.index)
+    files.start(events)
+    await files.stop()
+    assert not removed.exists()

@@ -70,7 +70,8 @@ def save_part(place: PartsPlace, sha256: str, kind: str, part: WheelPart, before
     """Store a part in place of the one that ``before`` (``list_parts``) has of the same wheel."""
     name = f"{sha256}.{os.path.basename(part.archive)}.{kind}"
     beside = os.path.join(place.folder, f"{uuid4().hex}.new")
-    os.makedirs(place.folder, exist_ok=True)
+    with suppress(FileExistsError):
+        os.mkdir(place.folder)  # not the root, which somebody may have removed
     try:
         with open(beside, "wb") as stream:
             stream.write(encode_part(part))
