@@ -240,9 +240,11 @@ def test_a_daemon_killed_under_a_run_leaves_the_truth_and_no_container(
     _until(lambda: not _containers(client, run["id"]))
 
 
-def test_exec_and_shell_say_that_containers_are_for_run(docker_roost: Roost, base_image: str):
-    body = docker_roost.failed(125, "exec", "-t", "docker", "--image", base_image, "--", "true")
-    assert body["code"] == "usage"
+def test_of_exec_in_a_container_nothing_is_recorded(docker_roost: Roost, base_image: str):
+    assert docker_roost.ok("exec", "-t", "docker", "--image", base_image, "--", "echo", "here") == "here\n"
+    assert docker_roost.json("runs", "list")["runs"] == []
+    body = docker_roost.failed(125, "exec", "-t", "local", "--image", base_image, "--", "true")
+    assert (body["code"], bool(body["hint"])) == ("image-needed", True)
 
 
 def test_an_engine_that_is_away_is_told_as_such(docker_roost: Roost):

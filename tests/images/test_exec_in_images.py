@@ -13,9 +13,13 @@ import time
 import docker
 from tests.support.roost_process import ROOST, Roost
 
+from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
 
-def _containers(client: docker.DockerClient) -> set[str]:
-    return {each["Id"] for each in client.api.containers(all=True, filters={"label": "org.roost.run"})}
+
+def _containers(client: docker.DockerClient, roost: Roost) -> set[str]:
+    """Those of this test's root: others start theirs in the same engine."""
+    label = f"{ROOT_LABEL}={root_name(str(roost.root))}"
+    return {each["Id"] for each in client.api.containers(all=True, filters={"label": label})}
 
 
 def _until(condition, seconds: float = 30.0) -> None:
@@ -35,7 +39,6 @@ def _read_until(terminal: int, text: bytes) -> bytes:
 def test_a_command_is_as_if_it_ran_here_and_leaves_nothing(
     docker_roost: Roost, client: docker.DockerClient, python_image: str
 ):
-    before = _containers(client)
     (docker_roost.folder / "sub").mkdir()
     script = docker_roost.write("sub/x.py", "import os, sys\nprint(os.getcwd(), sys.stdin.read())\nsys.exit(3)\n")
     call = ("exec", "-C", "sub", "--image", python_image, "--")
@@ -45,36 +48,33 @@ def test_a_command_is_as_if_it_ran_here_and_leaves_nothing(
     assert done.returncode == 127
     assert "nosuch" in done.stderr
     assert docker_roost.json("runs", "list")["runs"] == []
-    _until(lambda: _containers(client) <= before)
+    _until(lambda: not _containers(client, docker_roost))
 
 
 def test_a_killed_client_takes_its_container_along(docker_roost: Roost, client: docker.DockerClient, base_image: str):
-    before = _containers(client)
     for number, ended in ((signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)):
         command = ("exec", "-t", "docker", "--image", base_image, "--", "sh", "-c", "echo begun; sleep 1000 & wait")
         process = docker_roost.start(*command)
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
-        assert len(_containers(client) - before) == 1
+        assert len(_containers(client, docker_roost)) == 1
         process.send_signal(number)
         assert process.wait(30) == ended
-        _until(lambda: _containers(client) <= before)
+        _until(lambda: not _containers(client, docker_roost))
 
 
 def test_a_daemon_that_stops_leaves_no_command(docker_roost: Roost, client: docker.DockerClient, base_image: str):
-    before = _containers(client)
     process = docker_roost.start("exec", "--image", base_image, "--", "sh", "-c", "echo begun; sleep 1000 & wait")
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     docker_roost.ok("daemon", "stop")
     assert process.wait(30) > 0
-    _until(lambda: _containers(client) <= before)
+    _until(lambda: not _containers(client, docker_roost))
 
 
 def test_a_shell_has_a_terminal_and_the_working_folder(
     docker_roost: Roost, client: docker.DockerClient, base_image: str
 ):
-    before = _containers(client)
     docker_roost.write("data.txt", "")
     docker_roost.begin()
     pid, terminal = pty.fork()
@@ -87,7 +87,7 @@ def test_a_shell_has_a_terminal_and_the_working_folder(
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
     os.close(terminal)
     assert docker_roost.ok("shell", "--image", base_image, input="echo $((6*7))\n") == "42\n"
-    _until(lambda: _containers(client) <= before)
+    _until(lambda: not _containers(client, docker_roost))
 
 
 def test_an_image_without_a_shell_says_so(docker_roost: Roost, client: docker.DockerClient):
