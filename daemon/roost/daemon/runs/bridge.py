@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker.values import ContainerStreams
 
 CHUNK = 2**16
+SIGNAL_STEP = 0.05
+"""Seconds between attempts to signal a container that takes no signal yet."""
 
 
 class ClientGoneError(Exception):
@@ -89,9 +91,11 @@ class Bridge:
 
     async def _upstream(self) -> None:
         """Pass on what the client sends until it leaves. Input waits for the command in a task of its own, since
-        nothing else may wait: a command that reads nothing can still be interrupted."""
+        nothing else may wait: a command that reads nothing can still be interrupted. So do signals: the container may
+        just be about to start."""
         input_queue: asyncio.Queue[bytes] = asyncio.Queue()
-        feeding = asyncio.create_task(self._feed(input_queue))
+        signals: asyncio.Queue[str] = asyncio.Queue()
+        tasks = [asyncio.create_task(self._feed(input_queue)), asyncio.create_task(self._signal(signals))]
         try:
             while (frame := await self._channel.receive()) is not None:
                 kind, data = frame
@@ -100,11 +104,22 @@ class Bridge:
                 elif kind == Frame.RESIZE:
                     await self.resize(*map(int, data.split()))
                 elif kind == Frame.SIGNAL:
-                    with suppress(CodedError):  # the engine is unreachable for a moment: the command goes on
-                        await self._engine.kill(self._container, data.decode("ascii"))
+                    signals.put_nowait(data.decode("ascii"))
         finally:
-            feeding.cancel()
-            await asyncio.wait([feeding])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _signal(self, signals: asyncio.Queue[str]) -> None:
+        """Send signals in their order, each until the container takes it: it may not have started yet. When it has
+        ended, the bridge ends, and this with it."""
+        while True:
+            signal = await signals.get()
+            with suppress(CodedError):  # the engine is unreachable for a moment: the command goes on
+                while True:
+                    if await self._engine.kill(self._container, signal):
+                        break
+                    await asyncio.sleep(SIGNAL_STEP)
 
     async def _feed(self, input_queue: asyncio.Queue[bytes]) -> None:
         """Write input as the command reads it, and acknowledge it to the client; empty input is the end. What the

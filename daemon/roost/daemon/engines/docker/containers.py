@@ -95,17 +95,20 @@ class DockerContainers:
                 f"The Docker engine at {address.url} stopped", hint="Start it again."
             ) from error
 
-    async def kill(self, container: str, signal: str) -> None:
-        """Send a signal (``SIGTERM``). Does nothing if the container has ended or no longer exists."""
+    async def kill(self, container: str, signal: str) -> bool:
+        """Send a signal (``SIGTERM``); return ``False`` if the container has not started, has ended or no longer
+        exists."""
 
-        def kill(api: docker.APIClient) -> None:
+        def kill(api: docker.APIClient) -> bool:
             try:
                 api.kill(container, signal)
             except errors.APIError as error:
                 if error.status_code not in (404, 409):
                     raise
+                return False
+            return True
 
-        await self._client.call(kill, "sending a signal to a container")
+        return await self._client.call(kill, "sending a signal to a container")
 
     async def resize(self, container: str, rows: int, columns: int) -> None:
         """Set the size of the container's terminal. Does nothing if the container has ended."""
