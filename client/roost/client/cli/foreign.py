@@ -240,6 +240,10 @@ def advise_command(words: Sequence[str], parent: str, commands: Sequence[str], o
         return f"`roost run {quote_words(words)}` runs it in its environment."
     help_hint = f"`{parent} --help` lists the commands."
     meant = next((own for own, same in _SYNONYMS.items() if own in commands and word.lower() in same.split()), None)
+    others_words = {key.removeprefix(f"{parent} "): advice for key, advice in FOREIGN_COMMANDS.items()}
+    close = [] if meant else get_close_matches(word.lower(), [*commands, *others_words], n=1, cutoff=0.8)
+    if close and close[0] not in commands and close[0] not in others:  # another tool's command, misspelt
+        return others_words[close[0]]
     near = [meant] if meant else get_close_matches(word.lower(), commands, n=1)
     if near:
         return f"Did you mean `{parent} {near[0]}`? {help_hint}"

@@ -39,6 +39,8 @@ COMMANDS = [
     ("uvx ruff", "`roost run --with PKG"),
     ("docker exec -it x sh", "`roost exec -t docker COMMAND`"),
     ("docker", "See `roost help docker`."),
+    ("activat x", "`roost shell` starts"),
+    ("env creat", "`roost init` begins"),
     ("poetry frobnicate", "See `roost help uv`."),
     ("train.py --lr 3 -v x", "`roost run train.py --lr 3 -v …` runs it"),
     ("./tool x", "`roost run ./tool x` runs it"),
