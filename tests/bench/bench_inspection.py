@@ -1,4 +1,5 @@
-"""What looking into an environment takes a person, over an index with many runs: `list` and `which` within 100 ms.
+"""What looking around takes a person, over an index with many runs: `list` and `which` within 100 ms, `doctor` within
+2 s, a bill of materials within 0.5 s, a completion within 10 ms.
 
     python -m tests.bench.bench_inspection [--runs 100000] [--packages 300] [--rounds 15]
 
@@ -28,8 +29,19 @@ from roost.store.artifacts.publish import FillResult
 from roost.store.store import Store
 
 ROOST = os.path.join(sysconfig.get_path("scripts"), "roost")
-COMMANDS = ("list", "which", "why package-1", "tree", "list 'package-1*' --sort size", "cache df --by environment")
-GOALS = {"list": 100, "which": 100}
+COMMANDS = (
+    "list", "which", "why package-1", "tree", "list 'package-1*' --sort size", "cache df --by environment",
+    "doctor", "lock --format cyclonedx", "lock --format spdx",
+)  # fmt: skip
+GOALS = {"list": 100, "which": 100, "doctor": 2000, "lock --format cyclonedx": 500, "lock --format spdx": 500}
+COMPLETION = """
+COMP_LINE="roost runs show r"; COMP_POINT=${#COMP_LINE}; COMP_WORDS=($COMP_LINE); COMP_CWORD=3
+for round in {1..50}; do
+    begin=$EPOCHREALTIME; _roost_complete; end=$EPOCHREALTIME
+    [ ${#COMPREPLY[@]} -gt 0 ] || exit 1
+    echo $((${end/./} - ${begin/./}))
+done
+"""
 SITE = "lib/python3.11/site-packages"
 
 
@@ -112,11 +124,22 @@ def main(runs, packages, rounds):
             in_turns({**actions, **routes}, 1)
             for name, seconds in in_turns({**actions, **routes}, rounds).items():
                 line(name, seconds, GOALS.get(name))
+            line("completion of runs in bash", _complete(environ), 10)
+
+
+def _complete(environ):
+    """Seconds of fifty completions of an id, in one shell."""
+    script = subprocess.run(
+        [ROOST, "completion", "bash"], env=environ, capture_output=True, text=True, check=True
+    ).stdout
+    done = subprocess.run(["bash", "-c", script + COMPLETION], env=environ, capture_output=True, text=True, check=True)
+    return [int(each) / 1e6 for each in done.stdout.split()]
 
 
 def _runner(words, work, environ):
+    # (doctor notices that the prefix of this bench has no Python to start)
     return lambda: subprocess.run(
-        f"{ROOST} {words}", shell=True, cwd=work, env=environ, check=True, stdout=subprocess.DEVNULL,
+        f"{ROOST} {words}", shell=True, cwd=work, env=environ, check=words != "doctor", stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
